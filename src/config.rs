@@ -1,0 +1,345 @@
+//! Options as the caller gives them, and the plan of a store that follows from its limits.
+//!
+//! Everything is validated here, once, before a file is touched: what comes out can be built.
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::control::{Geometry, SEGMENT_SHIFTS, SEGMENTS_FLOOR, TABLE_SEGMENTS};
+use crate::format::identity::Limits;
+use crate::format::lock::PROCESS_LIMIT;
+use crate::format::page::PAGE_BYTES;
+use crate::format::place::Millis;
+
+/// Disk set aside for the file `store` (twice, while it is replaced), the directory itself, and
+/// the file systems' own blocks for the extents of a file of this limit.
+const fn reserve_bytes(max_bytes: u64) -> u64 {
+    (64 << 10) + max_bytes / 1024
+}
+
+/// Largest default of `max_bytes`.
+const DEFAULT_MAX_BYTES: u64 = 1 << 30;
+/// Most pages that a new index begins with (1 MiB).
+const FIRST_PAGES_LIMIT: u64 = 256;
+
+/// When what was written is made durable.
+///
+/// Whatever is chosen, a killed process loses nothing that was acknowledged: the operating system
+/// has it. This is about power cuts and crashes of the machine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Durability {
+    /// The operating system writes back when it likes; [`crate::FileCache::sync`] makes sure.
+    #[default]
+    OsDecides,
+    /// The first write after this interval syncs first; an idle cache syncs in
+    /// [`crate::FileCache::maintain`].
+    Every(Duration),
+    /// Each write is durable before it returns.
+    EachWrite,
+}
+
+/// How long an entry lives.
+///
+/// ```
+/// use std::time::Duration;
+/// use larder::Ttl;
+/// assert_eq!(Ttl::from(Duration::from_secs(5)), Ttl::After(Duration::from_secs(5)));
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ttl {
+    /// As long as the store's `time_to_live` says.
+    #[default]
+    Default,
+    /// Until it is evicted or removed.
+    Never,
+    /// So long after it was stored; zero is expired at once, the longest saturates at never.
+    After(Duration),
+}
+
+impl From<Duration> for Ttl {
+    fn from(after: Duration) -> Self {
+        Self::After(after)
+    }
+}
+
+impl From<Option<Duration>> for Ttl {
+    fn from(after: Option<Duration>) -> Self {
+        after.map_or(Self::Never, Self::After)
+    }
+}
+
+impl Ttl {
+    /// The moment at which an entry stored `now` expires.
+    pub(crate) fn expiry(self, now: impl FnOnce() -> Millis, default_ms: Option<u64>) -> Millis {
+        match (self, default_ms) {
+            (Self::Never, _) | (Self::Default, None) => Millis::NEVER,
+            (Self::Default, Some(after)) => now().after(after),
+            (Self::After(after), _) => now().after(millis(after)),
+        }
+    }
+}
+
+/// Whole milliseconds, rounded up, so that no positive time becomes zero.
+pub(crate) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
+}
+
+/// What the caller asked for; `None` is "as it is" in an existing store, the default in a new one.
+#[derive(Clone, Debug)]
+pub(crate) struct Options {
+    pub max_entries: Option<u64>,
+    pub max_bytes: Option<u64>,
+    /// Inner `None`: entries do not expire.
+    pub ttl_ms: Option<Option<u64>>,
+    pub min_free: Option<u64>,
+    pub max_processes: Option<u16>,
+    pub segment_size: Option<u64>,
+    pub durability: Durability,
+    pub lock_timeout: Duration,
+    pub create: bool,
+    pub read_only: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            max_entries: None,
+            max_bytes: None,
+            ttl_ms: None,
+            min_free: None,
+            max_processes: None,
+            segment_size: None,
+            durability: Durability::default(),
+            lock_timeout: Duration::from_secs(1),
+            create: true,
+            read_only: false,
+        }
+    }
+}
+
+/// How a new store is cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Plan {
+    pub geometry: Geometry,
+    pub limits: Limits,
+}
+
+impl Options {
+    /// Refuses what no store can meet.
+    pub fn validate(&self, directory: &Path) -> Result<()> {
+        let invalid = |what: &str, next: String| {
+            Err(Error::new(ErrorKind::InvalidOption, directory, what, next))
+        };
+        if self.max_entries == Some(0) {
+            return invalid("max_entries is 0", "Allow at least 1 entry.".into());
+        }
+        if let Some(processes) = self.max_processes {
+            if !(1..=PROCESS_LIMIT).contains(&processes) {
+                return invalid(
+                    &format!("max_processes is {processes}"),
+                    format!("Choose from 1 to {PROCESS_LIMIT}."),
+                );
+            }
+        }
+        if let Some(size) = self.segment_size {
+            let (low, high) = (1u64 << SEGMENT_SHIFTS.start(), 1u64 << SEGMENT_SHIFTS.end());
+            if !size.is_power_of_two() || !(low..=high).contains(&size) {
+                return invalid(
+                    &format!("segment_size is {size}"),
+                    format!("Choose a power of two from {low} to {high}."),
+                );
+            }
+        }
+        if self.durability == Durability::Every(Duration::ZERO) {
+            return invalid(
+                "durability is Every(0)",
+                "Choose a longer interval, or EachWrite.".into(),
+            );
+        }
+        Ok(())
+    }
+
+    /// The plan of a new store on a file system of `disk_bytes`.
+    pub fn plan(&self, directory: &Path, disk_bytes: u64, seed: u64) -> Result<Plan> {
+        let default_bytes = DEFAULT_MAX_BYTES.min(disk_bytes / 10);
+        let limits = Limits {
+            max_entries: self.max_entries.unwrap_or(u64::MAX),
+            max_bytes: self.max_bytes.unwrap_or(default_bytes),
+            ttl_ms: self.ttl_ms.unwrap_or(None),
+            min_free: self.min_free.unwrap_or(0),
+        };
+        let first_pages = (limits.max_bytes / 8192 / PAGE_BYTES).clamp(1, FIRST_PAGES_LIMIT);
+        let mut geometry = Geometry {
+            seed,
+            level: first_pages.ilog2(),
+            segment_shift: *SEGMENT_SHIFTS.start(),
+            max_processes: self.max_processes.unwrap_or(PROCESS_LIMIT),
+        };
+        geometry.segment_shift = match self.segment_size {
+            Some(size) => size.ilog2(),
+            None => segment_shift(&geometry, limits.max_bytes),
+        };
+        let plan = Plan { geometry, limits };
+        let asked = if self.max_bytes.is_some() { "max_bytes is" } else { "the default limit is" };
+        check_bytes(directory, &plan, asked)?;
+        Ok(plan)
+    }
+
+    /// The limits of an existing store once this opener's are set; `None` if they stay.
+    pub fn change(
+        &self,
+        directory: &Path,
+        geometry: Geometry,
+        limits: Limits,
+    ) -> Result<Option<Limits>> {
+        let changed = Limits {
+            max_entries: self.max_entries.unwrap_or(limits.max_entries),
+            max_bytes: self.max_bytes.unwrap_or(limits.max_bytes),
+            ttl_ms: self.ttl_ms.unwrap_or(limits.ttl_ms),
+            min_free: self.min_free.unwrap_or(limits.min_free),
+        };
+        if changed == limits {
+            return Ok(None);
+        }
+        if changed.max_bytes != limits.max_bytes {
+            check_bytes(directory, &Plan { geometry, limits: changed }, "max_bytes is")?;
+        }
+        Ok(Some(changed))
+    }
+}
+
+/// Segments that fit a limit beside control block, reserve and an index of `index_bytes`.
+pub(crate) fn segments_within(geometry: &Geometry, max_bytes: u64, index_bytes: u64) -> u64 {
+    let beside = geometry.control_bytes() + reserve_bytes(max_bytes) + index_bytes;
+    max_bytes.saturating_sub(beside) >> geometry.segment_shift
+}
+
+/// Bytes that log segments and index may take together.
+pub(crate) fn share_bytes(geometry: &Geometry, max_bytes: u64) -> u64 {
+    max_bytes.saturating_sub(geometry.control_bytes() + reserve_bytes(max_bytes))
+}
+
+/// Bytes of the index file of a new store: its header page and the first pages.
+pub(crate) const fn first_index_bytes(geometry: &Geometry) -> u64 {
+    (1 + (1 << geometry.level)) * PAGE_BYTES
+}
+
+/// The most segments that addresses and the table can name.
+pub(crate) fn segments_limit(geometry: &Geometry) -> u64 {
+    let addressable = ((1u64 << 40) - geometry.control_bytes()) >> geometry.segment_shift;
+    addressable.min(u64::from(TABLE_SEGMENTS))
+}
+
+/// 16 to 31 segments in a small store, 48 to 95 in one of 1 GiB and more.
+fn segment_shift(geometry: &Geometry, max_bytes: u64) -> u32 {
+    let share = max_bytes.saturating_sub(
+        geometry.control_bytes() + reserve_bytes(max_bytes) + first_index_bytes(geometry),
+    );
+    let segments = if max_bytes < 1 << 29 { 16 } else { 40 };
+    (share / segments).max(1).ilog2().clamp(*SEGMENT_SHIFTS.start(), *SEGMENT_SHIFTS.end())
+}
+
+/// Refuses a limit under which too few segments fit, or that needs more than the table names.
+fn check_bytes(directory: &Path, plan: &Plan, asked: &str) -> Result<()> {
+    let Plan { geometry, limits } = plan;
+    let index = first_index_bytes(geometry);
+    let segments = segments_within(geometry, limits.max_bytes, index);
+    if segments < SEGMENTS_FLOOR {
+        let fixed = geometry.control_bytes() + index + (SEGMENTS_FLOOR << geometry.segment_shift);
+        // The reserve depends on the limit: enough for the limit that it makes.
+        let minimum = (fixed + reserve_bytes(fixed) + fixed / 512).next_multiple_of(4096);
+        return Err(Error::new(
+            ErrorKind::InvalidOption,
+            directory,
+            format!("{asked} {} bytes, too little for this store to work", limits.max_bytes),
+            format!("Allow at least {minimum} bytes (max_processes and segment_size change that)."),
+        ));
+    }
+    let most = segments_limit(geometry);
+    if segments > most {
+        let maximum = geometry.log_bytes(most);
+        return Err(Error::new(
+            ErrorKind::InvalidOption,
+            directory,
+            format!("{asked} {} bytes, more than this store can be cut for", limits.max_bytes),
+            format!("Allow at most {maximum} bytes, or create a new store with the larger limit."),
+        ));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(options: &Options) -> Result<Plan> {
+        options.plan(Path::new("/c"), 1 << 40, 5)
+    }
+
+    fn with_bytes(bytes: u64) -> Options {
+        Options { max_bytes: Some(bytes), ..Options::default() }
+    }
+
+    #[test]
+    fn every_limit_from_the_minimum_to_a_tebibyte_has_a_plan_of_sound_segments() {
+        let mut bytes = 3 << 20;
+        while bytes < 1 << 40 {
+            let plan = plan(&with_bytes(bytes)).unwrap();
+            let index = first_index_bytes(&plan.geometry);
+            let segments = segments_within(&plan.geometry, bytes, index);
+            assert!((SEGMENTS_FLOOR..=4096).contains(&segments), "{bytes}: {segments}");
+            bytes += bytes / 3;
+        }
+    }
+
+    #[test]
+    fn a_limit_too_small_names_one_that_works() {
+        let error = plan(&with_bytes(1000)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidOption);
+        let message = error.to_string();
+        let minimum: u64 = message
+            .split("at least ")
+            .nth(1)
+            .and_then(|rest| rest.split(' ').next())
+            .unwrap()
+            .parse()
+            .unwrap();
+        assert!(plan(&with_bytes(minimum)).is_ok());
+    }
+
+    #[test]
+    fn a_limit_too_large_names_one_that_works() {
+        let options = Options { segment_size: Some(65536), ..with_bytes(1 << 40) };
+        let message = plan(&options).unwrap_err().to_string();
+        assert!(message.contains("at most"), "{message}");
+    }
+
+    #[test]
+    fn options_that_cannot_be_met_are_refused() {
+        let wrong = [
+            Options { max_entries: Some(0), ..Options::default() },
+            Options { max_processes: Some(0), ..Options::default() },
+            Options { max_processes: Some(1025), ..Options::default() },
+            Options { segment_size: Some(100_000), ..Options::default() },
+            Options { segment_size: Some(1 << 30), ..Options::default() },
+            Options { durability: Durability::Every(Duration::ZERO), ..Options::default() },
+        ];
+        for options in wrong {
+            let error = options.validate(Path::new("/c")).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidOption);
+        }
+        Options::default().validate(Path::new("/c")).unwrap();
+    }
+
+    #[test]
+    fn a_time_to_live_saturates_and_a_positive_one_is_never_zero() {
+        let now = || Millis::new(1000);
+        assert_eq!(Ttl::After(Duration::ZERO).expiry(now, None), Millis::new(1000));
+        assert_eq!(Ttl::After(Duration::from_nanos(1)).expiry(now, None), Millis::new(1001));
+        assert_eq!(Ttl::After(Duration::MAX).expiry(now, None), Millis::NEVER);
+        assert_eq!(Ttl::Default.expiry(now, Some(5)), Millis::new(1005));
+        assert_eq!(Ttl::Never.expiry(now, Some(5)), Millis::NEVER);
+    }
+}

@@ -1,0 +1,155 @@
+//! One error: what went wrong, in which file, and what to do.
+//!
+//! The last sentence of every message says what the reader can do about it.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// A result of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What kind of thing went wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The operating system refused something; [`std::error::Error::source`] says why.
+    Io,
+    /// The directory is no larder store (or there is none, and none was to be created).
+    NotAStore,
+    /// The store was written by a newer version of the format.
+    NewerVersion,
+    /// A file of the store is missing, damaged, or another store's.
+    Damaged,
+    /// A key or value is larger than the store takes.
+    TooLarge,
+    /// There is no room, and nothing that could be evicted to make some.
+    Full,
+    /// Another process or thread has what is needed and did not let go in time.
+    Busy,
+    /// The store was opened for reading only.
+    ReadOnly,
+    /// An option of the builder cannot be met.
+    InvalidOption,
+    /// The platform or the file system cannot carry a store.
+    Unsupported,
+}
+
+/// Why an operation failed.
+///
+/// The message names the file and ends with the next step:
+///
+/// ```
+/// let error = larder::FileCache::builder()
+///     .create(false)
+///     .open("/nowhere/cache")
+///     .unwrap_err();
+/// assert_eq!(error.kind(), larder::ErrorKind::NotAStore);
+/// assert_eq!(error.path(), std::path::Path::new("/nowhere/cache"));
+/// ```
+#[derive(Debug)]
+pub struct Error(Box<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    kind: ErrorKind,
+    path: PathBuf,
+    what: String,
+    next: String,
+    source: Option<io::Error>,
+}
+
+impl Error {
+    /// An error about `path`: `what` happened, and the `next` step as a sentence.
+    pub(crate) fn new(
+        kind: ErrorKind,
+        path: &Path,
+        what: impl Into<String>,
+        next: impl Into<String>,
+    ) -> Self {
+        Self(Box::new(Inner {
+            kind,
+            path: path.to_owned(),
+            what: what.into(),
+            next: next.into(),
+            source: None,
+        }))
+    }
+
+    /// A refusal of the operating system while doing `what` with `path`.
+    pub(crate) fn io(path: &Path, what: impl Into<String>, source: io::Error) -> Self {
+        let (kind, next) = match source.kind() {
+            io::ErrorKind::PermissionDenied => (
+                ErrorKind::Io,
+                "Give this user the right to read and write it, or choose another directory.",
+            ),
+            io::ErrorKind::ReadOnlyFilesystem => {
+                (ErrorKind::ReadOnly, "Choose a directory on a file system that can be written.")
+            }
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                (ErrorKind::Full, "Free some space on the file system, or lower max_bytes.")
+            }
+            io::ErrorKind::OutOfMemory => (
+                ErrorKind::Io,
+                "Raise the limit on address space (ulimit -v), or lower segment_size.",
+            ),
+            _ if matches!(source.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)) => {
+                (ErrorKind::Io, "Raise the limit on open files (ulimit -n).")
+            }
+            _ => (ErrorKind::Io, "Check the disk and the kernel's log, then try again."),
+        };
+        let mut error = Self::new(kind, path, what, next);
+        error.0.source = Some(source);
+        error
+    }
+
+    /// What kind of error it is.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// The file or directory it is about.
+    pub fn path(&self) -> &Path {
+        &self.0.path
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Inner { path, what, next, source, .. } = &*self.0;
+        write!(f, "{}: {what}", path.display())?;
+        if let Some(source) = source {
+            write!(f, " ({source})")?;
+        }
+        write!(f, ". {next}")
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source.as_ref().map(|source| source as _)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_names_the_file_and_ends_with_the_next_step() {
+        let error = Error::new(ErrorKind::Full, Path::new("/a/log"), "it is full", "Empty it.");
+        assert_eq!(error.to_string(), "/a/log: it is full. Empty it.");
+    }
+
+    #[test]
+    fn a_full_disk_is_full_whatever_call_said_so() {
+        for code in [libc::ENOSPC, libc::EDQUOT] {
+            let source = io::Error::from_raw_os_error(code);
+            assert_eq!(Error::io(Path::new("x"), "writing", source).kind(), ErrorKind::Full);
+        }
+        let source = io::Error::from_raw_os_error(libc::EIO);
+        let error = Error::io(Path::new("x"), "writing", source);
+        assert_eq!(error.kind(), ErrorKind::Io);
+        assert!(std::error::Error::source(&error).is_some());
+    }
+}

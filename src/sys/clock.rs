@@ -1,0 +1,56 @@
+//! The clock, the boot id, and random numbers.
+
+use std::io;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::format::place::Millis;
+
+/// Where the kernel tells its boot id.
+pub const BOOT_ID_FILE: &str = "/proc/sys/kernel/random/boot_id";
+
+/// Now, by the wall clock; a clock set before 1970 reads as 1970.
+#[inline]
+pub fn now() -> Millis {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Millis::new(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// The id that the kernel draws at each boot.
+pub fn boot_id() -> io::Result<[u64; 2]> {
+    parse_boot_id(&std::fs::read_to_string(BOOT_ID_FILE)?)
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "not a boot id"))
+}
+
+fn parse_boot_id(text: &str) -> Option<[u64; 2]> {
+    let digits: String = text.trim().chars().filter(|&c| c != '-').collect();
+    let number = u128::from_str_radix(&digits, 16).ok().filter(|_| digits.len() == 32)?;
+    Some([(number >> 64) as u64, number as u64])
+}
+
+/// `N` random words from the kernel.
+pub fn random<const N: usize>() -> io::Result<[u64; N]> {
+    let mut words = [0u64; N];
+    // SAFETY: the buffer is as long as said; requests of up to 256 bytes are not cut short.
+    let got = unsafe { libc::getrandom(words.as_mut_ptr().cast(), N * 8, 0) };
+    if got == (N * 8) as isize { Ok(words) } else { Err(io::Error::last_os_error()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_boot_id_is_32_digits_and_nothing_else() {
+        let text = "0f2a8f76-3c1b-4f4e-9d0e-6f7c8a9b0c1d\n";
+        assert_eq!(parse_boot_id(text), Some([0x0f2a_8f76_3c1b_4f4e, 0x9d0e_6f7c_8a9b_0c1d]));
+        assert_eq!(parse_boot_id(""), None);
+        assert_eq!(parse_boot_id("0f2a8f76"), None);
+        assert!(boot_id().is_ok());
+    }
+
+    #[test]
+    fn random_words_differ() {
+        let [a, b] = random::<2>().unwrap();
+        assert_ne!(a, b);
+    }
+}

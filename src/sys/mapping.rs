@@ -1,0 +1,393 @@
+//! A mapped file: words as atomics, bytes copied by relaxed atomic pieces.
+//!
+//! Other processes change these bytes at any time, so nothing here makes a `&[u8]` of them but
+//! [`Mapping::pinned`]. The mapping may be longer than its file: every access is checked against
+//! `backed`, the length of the file as last seen, so that no access faults beyond its end. (Files
+//! of a store never shrink.)
+
+use std::fs::File;
+use std::io;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering, fence};
+
+use memmap2::{MmapOptions, MmapRaw};
+
+use super::words::Words;
+use crate::format::intent::WordAt;
+
+/// How a file is mapped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Shared with all processes, to read and to write.
+    Shared,
+    /// To read; a write does nothing.
+    ReadOnly,
+    /// Reads see the file; writes go to memory of this process alone.
+    Private,
+}
+
+/// A file in memory.
+#[derive(Debug)]
+pub struct Mapping {
+    raw: MmapRaw,
+    file: File,
+    backed: AtomicU64,
+    writable: bool,
+}
+
+impl Mapping {
+    /// Maps `length` bytes of `file`, which may have fewer.
+    pub fn new(file: File, length: u64, access: Access) -> io::Result<Self> {
+        let length = usize::try_from(length).map_err(|_| io::ErrorKind::OutOfMemory)?;
+        let mut options = MmapOptions::new();
+        options.len(length).no_reserve_swap();
+        let raw = match access {
+            Access::Shared => options.map_raw(&file)?,
+            Access::ReadOnly => options.map_raw_read_only(&file)?,
+            // SAFETY: the map is turned into a raw one at once and only read through atomics, so
+            // that it does not matter that other processes change the file.
+            Access::Private => unsafe { options.map_copy(&file)? }.into(),
+        };
+        let backed = AtomicU64::new(file.metadata()?.len().min(length as u64));
+        Ok(Self { raw, file, backed, writable: access != Access::ReadOnly })
+    }
+
+    /// The file under the mapping.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Whether `length` bytes at `offset` are in the mapping and in the file.
+    #[inline]
+    pub fn holds(&self, offset: u64, length: u64) -> bool {
+        match offset.checked_add(length) {
+            Some(end) => end <= self.backed.load(Ordering::Relaxed) || self.grew_to(end),
+            None => false,
+        }
+    }
+
+    #[cold]
+    fn grew_to(&self, end: u64) -> bool {
+        let length = self.file.metadata().map_or(0, |metadata| metadata.len());
+        let backed = length.min(self.raw.len() as u64);
+        self.backed.fetch_max(backed, Ordering::Relaxed);
+        end <= backed
+    }
+
+    /// The word at `offset`, a multiple of 8, if it is in the file.
+    #[inline]
+    fn word(&self, offset: u64) -> Option<&AtomicU64> {
+        if !offset.is_multiple_of(8) || !self.holds(offset, 8) {
+            return None;
+        }
+        // SAFETY: `holds` says that the 8 bytes are inside the mapping, which lives as long as
+        // `self`; they are aligned, since the mapping begins at a page; all access to them from
+        // this process is atomic.
+        Some(unsafe { &*self.raw.as_mut_ptr().add(offset as usize).cast::<AtomicU64>() })
+    }
+
+    /// A word, read relaxed; 0 outside the file.
+    #[inline]
+    pub fn peek(&self, offset: u64) -> u64 {
+        self.word(offset).map_or(0, |word| word.load(Ordering::Relaxed))
+    }
+
+    /// Appends `length` bytes from `offset` to `buffer`; nothing and `false` if they are not there.
+    #[inline]
+    pub fn read_into(&self, offset: u64, length: usize, buffer: &mut Vec<u8>) -> bool {
+        if !self.holds(offset, length as u64) {
+            return false;
+        }
+        buffer.reserve(length);
+        let start = buffer.len();
+        // SAFETY: the source is inside the mapping (`holds`), the target inside the capacity just
+        // reserved; `copy_out` writes all `length` bytes before the length covers them.
+        unsafe {
+            copy_out(
+                self.raw.as_mut_ptr().add(offset as usize),
+                buffer.as_mut_ptr().add(start),
+                length,
+            );
+            buffer.set_len(start + length);
+        }
+        true
+    }
+
+    /// Whether `bytes` stand at `offset`.
+    #[inline]
+    pub fn equals(&self, offset: u64, bytes: &[u8]) -> bool {
+        if !self.holds(offset, bytes.len() as u64) {
+            return false;
+        }
+        // SAFETY: inside the mapping, as `holds` says.
+        let mut source = unsafe { self.raw.as_mut_ptr().add(offset as usize) };
+        let (head, rest) = bytes.split_at(source.align_offset(8).min(bytes.len()));
+        let (words, tail) = rest.as_chunks::<8>();
+        for &byte in head {
+            // SAFETY: as many bytes follow as `bytes` has; read as atomics.
+            if unsafe { load_byte(source) } != byte {
+                return false;
+            }
+            source = source.wrapping_add(1);
+        }
+        for word in words {
+            // SAFETY: as above; `source` is aligned to 8 after the head.
+            if unsafe { load_word(source) } != u64::from_ne_bytes(*word) {
+                return false;
+            }
+            source = source.wrapping_add(8);
+        }
+        for &byte in tail {
+            // SAFETY: as above.
+            if unsafe { load_byte(source) } != byte {
+                return false;
+            }
+            source = source.wrapping_add(1);
+        }
+        true
+    }
+
+    /// Copies `bytes` to `offset`; `false` if there is no such place.
+    #[inline]
+    pub fn write(&self, offset: u64, bytes: &[u8]) -> bool {
+        if !self.writable || !self.holds(offset, bytes.len() as u64) {
+            return false;
+        }
+        // SAFETY: inside the mapping, as `holds` says, which may be written.
+        let mut target = unsafe { self.raw.as_mut_ptr().add(offset as usize) };
+        let (head, rest) = bytes.split_at(target.align_offset(8).min(bytes.len()));
+        let (words, tail) = rest.as_chunks::<8>();
+        for &byte in head {
+            // SAFETY: as many bytes follow as `bytes` has; written as atomics.
+            unsafe { store_byte(target, byte) };
+            target = target.wrapping_add(1);
+        }
+        for word in words {
+            // SAFETY: as above; `target` is aligned to 8 after the head.
+            unsafe {
+                (*target.cast::<AtomicU64>()).store(u64::from_ne_bytes(*word), Ordering::Relaxed)
+            };
+            target = target.wrapping_add(8);
+        }
+        for &byte in tail {
+            // SAFETY: as above.
+            unsafe { store_byte(target, byte) };
+            target = target.wrapping_add(1);
+        }
+        true
+    }
+
+    /// Bytes of a committed record in a segment that the caller has pinned, as a slice.
+    ///
+    /// Committed bytes are never written again before their segment is reused, and a pinned one is
+    /// not; so the slice is stable while the pin is held, as long as everybody who writes the file
+    /// follows the protocol (the README says so).
+    pub fn pinned(&self, offset: u64, length: usize) -> Option<&[u8]> {
+        if !self.holds(offset, length as u64) {
+            return None;
+        }
+        // SAFETY: inside the mapping, as `holds` says; not written while the pin is held (above).
+        Some(unsafe { std::slice::from_raw_parts(self.raw.as_ptr().add(offset as usize), length) })
+    }
+
+    /// Faults the pages of a range in, to write; an error instead of a SIGBUS where the disk is full.
+    /// (`MADV_POPULATE_WRITE`, Linux 5.14.)
+    pub fn populate(&self, offset: u64, length: u64) -> io::Result<()> {
+        const MADV_POPULATE_WRITE: libc::c_int = 23;
+        if !self.holds(offset, length) {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let start = offset / 4096 * 4096;
+        // SAFETY: the range is inside the mapping, begins at a page, and the call changes no byte.
+        let status = unsafe {
+            libc::madvise(
+                self.raw.as_mut_ptr().add(start as usize).cast(),
+                (offset + length - start) as usize,
+                MADV_POPULATE_WRITE,
+            )
+        };
+        if status == 0 {
+            return Ok(());
+        }
+        match io::Error::last_os_error() {
+            // What cannot be allocated under a shared mapping is reported as a bad address.
+            error if error.raw_os_error() == Some(libc::EFAULT) => {
+                Err(io::Error::from_raw_os_error(libc::ENOSPC))
+            }
+            error => Err(error),
+        }
+    }
+}
+
+/// Both mapped files of a store, as the words that its processes share.
+#[derive(Debug)]
+pub struct Memory {
+    /// Control block and records.
+    pub log: Mapping,
+    /// The hash table.
+    pub index: Mapping,
+}
+
+impl Memory {
+    #[inline]
+    fn word(&self, at: WordAt) -> Option<&AtomicU64> {
+        if at.is_index() { self.index.word(at.offset()) } else { self.log.word(at.offset()) }
+    }
+
+    #[inline]
+    fn word_to_change(&self, at: WordAt) -> Option<&AtomicU64> {
+        let mapping = if at.is_index() { &self.index } else { &self.log };
+        if mapping.writable { mapping.word(at.offset()) } else { None }
+    }
+}
+
+impl Words for Memory {
+    #[inline]
+    fn load(&self, at: WordAt) -> u64 {
+        self.word(at).map_or(0, |word| word.load(Ordering::Acquire))
+    }
+
+    #[inline]
+    fn store(&self, at: WordAt, value: u64) {
+        if let Some(word) = self.word_to_change(at) {
+            word.store(value, Ordering::Release);
+        }
+    }
+
+    #[inline]
+    fn exchange(&self, at: WordAt, current: u64, new: u64) -> Result<(), u64> {
+        match self.word_to_change(at) {
+            Some(word) => {
+                word.compare_exchange(current, new, Ordering::AcqRel, Ordering::Acquire).map(|_| ())
+            }
+            None => Err(!current),
+        }
+    }
+
+    #[inline]
+    fn fence(&self) {
+        fence(Ordering::SeqCst);
+    }
+
+    #[inline]
+    fn acquire_fence(&self) {
+        fence(Ordering::Acquire);
+    }
+
+    #[inline]
+    fn release_fence(&self) {
+        fence(Ordering::Release);
+    }
+}
+
+/// # Safety
+/// `source` points to a byte of a mapping.
+#[inline]
+unsafe fn load_byte(source: *mut u8) -> u8 {
+    // SAFETY: the caller's; bytes need no alignment.
+    unsafe { (*source.cast::<AtomicU8>()).load(Ordering::Relaxed) }
+}
+
+/// # Safety
+/// `target` points to a byte of a mapping that may be written.
+#[inline]
+unsafe fn store_byte(target: *mut u8, byte: u8) {
+    // SAFETY: the caller's; bytes need no alignment.
+    unsafe { (*target.cast::<AtomicU8>()).store(byte, Ordering::Relaxed) }
+}
+
+/// # Safety
+/// `source` points to 8 bytes of a mapping and is a multiple of 8.
+#[inline]
+unsafe fn load_word(source: *mut u8) -> u64 {
+    // SAFETY: the caller's.
+    unsafe { (*source.cast::<AtomicU64>()).load(Ordering::Relaxed) }
+}
+
+/// Copies out of a mapping by relaxed atomic words: torn bytes are possible and are caught by the
+/// CRC, a data race in the language's sense is not.
+///
+/// # Safety
+/// `source` points to `length` bytes of a mapping, `target` to as many that may be written.
+#[inline]
+unsafe fn copy_out(source: *mut u8, target: *mut u8, length: usize) {
+    let head = source.align_offset(8).min(length);
+    let words = (length - head) / 8;
+    for at in 0..head {
+        // SAFETY: `at` is below `length`.
+        unsafe { target.add(at).write(load_byte(source.add(at))) };
+    }
+    for word in 0..words {
+        let at = head + word * 8;
+        // SAFETY: `at + 8` is at most `length`; the source is aligned after the head.
+        unsafe { target.add(at).cast::<u64>().write_unaligned(load_word(source.add(at))) };
+    }
+    for at in head + words * 8..length {
+        // SAFETY: `at` is below `length`.
+        unsafe { target.add(at).write(load_byte(source.add(at))) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mapping(length: u64, mapped: u64) -> Mapping {
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(length).unwrap();
+        Mapping::new(file, mapped, Access::Shared).unwrap()
+    }
+
+    #[test]
+    fn bytes_come_back_at_every_alignment_and_length() {
+        let mapping = mapping(4096, 4096);
+        let bytes: Vec<u8> = (0..200).map(|i| (i * 7 + 1) as u8).collect();
+        for offset in 0..20 {
+            for length in 0..40 {
+                assert!(mapping.write(offset, &bytes[..length]));
+                let mut back = vec![9];
+                assert!(mapping.read_into(offset, length, &mut back));
+                assert_eq!(&back[1..], &bytes[..length]);
+                assert!(mapping.equals(offset, &bytes[..length]));
+                assert_eq!(mapping.pinned(offset, length), Some(&bytes[..length]));
+                if length > 0 {
+                    let mut other = bytes[..length].to_vec();
+                    other[length / 2] ^= 1;
+                    assert!(!mapping.equals(offset, &other));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_beyond_the_end_of_the_file_is_touched_until_it_grows() {
+        let mapping = mapping(4096, 1 << 30);
+        assert!(!mapping.write(4090, b"12345678"));
+        assert!(!mapping.read_into(u64::MAX, 8, &mut Vec::new()));
+        assert!(!mapping.equals(4095, b"ab"));
+        assert_eq!(mapping.peek(4096), 0);
+        assert!(mapping.word(4).is_none());
+        mapping.file().set_len(8192).unwrap();
+        assert!(mapping.write(4090, b"12345678"));
+        assert!(mapping.equals(4090, b"12345678"));
+    }
+
+    #[test]
+    fn a_read_only_mapping_ignores_writes() {
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(4096).unwrap();
+        let mapping = Mapping::new(file, 4096, Access::ReadOnly).unwrap();
+        assert!(!mapping.write(0, b"x"));
+        assert_eq!(mapping.peek(0), 0);
+    }
+
+    #[test]
+    fn a_private_mapping_keeps_its_writes_from_the_file() {
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(4096).unwrap();
+        let private = Mapping::new(file.try_clone().unwrap(), 4096, Access::Private).unwrap();
+        assert!(private.write(0, b"12345678"));
+        let shared = Mapping::new(file, 4096, Access::Shared).unwrap();
+        assert_eq!(shared.peek(0), 0);
+        assert!(private.equals(0, b"12345678"));
+    }
+}

@@ -1,0 +1,18 @@
+//! The only door to the operating system: mappings, locks, allocation, boot id, clock, fork.
+//!
+//! All `unsafe` code of the crate is below this folder. What a port to another platform must replace
+//! is here too; elsewhere than on 64-bit little-endian Linux the crate does not compile.
+#![allow(unsafe_code, reason = "this folder is where it belongs")]
+
+pub mod clock;
+pub mod files;
+pub mod fork;
+pub mod lock;
+pub mod mapping;
+pub mod space;
+pub mod words;
+
+#[cfg(not(all(target_os = "linux", target_pointer_width = "64", target_endian = "little")))]
+compile_error!(
+    "larder runs on Linux 5.14 or later, 64 bits, little-endian; a port must replace src/sys/"
+);
