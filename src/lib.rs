@@ -2,6 +2,8 @@
 mod config;
 mod error;
 mod format;
+mod index;
 mod sys;
+mod transaction;
 pub use config::{Durability, Ttl};
 pub use error::{Error, ErrorKind, Result};

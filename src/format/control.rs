@@ -111,6 +111,9 @@ pub const PROCESSES_OFFSET: u64 = ROWS_OFFSET + TABLE_SEGMENTS as u64 * ROW_BYTE
 
 /// Offset of the intent in a process slot.
 pub const SLOT_INTENT: u64 = 0x000;
+/// Offset of the two words that say into which segment the process writes (number + 1, or 0):
+/// one for puts, one for moves. They pin it as a bit does.
+pub const SLOT_WRITING: u64 = 0x0F0;
 /// Offset of the pins in a process slot: a bit a segment.
 pub const SLOT_PINS: u64 = 0x100;
 /// Offset of the statistics in a process slot.
@@ -118,7 +121,8 @@ pub const SLOT_STATISTICS: u64 = 0x300;
 /// Words of statistics in a process slot.
 pub const STATISTICS_WORDS: u64 = 32;
 
-const _: () = assert!(SLOT_INTENT + 8 + INTENT_WORDS as u64 * 16 <= SLOT_PINS);
+const _: () = assert!(SLOT_INTENT + 8 + INTENT_WORDS as u64 * 16 <= SLOT_WRITING);
+const _: () = assert!(SLOT_WRITING + 16 <= SLOT_PINS);
 const _: () = assert!(SLOT_PINS + TABLE_SEGMENTS as u64 / 8 <= SLOT_STATISTICS);
 const _: () = assert!(SLOT_STATISTICS + STATISTICS_WORDS * 8 == PROCESS_SLOT_BYTES);
 const _: () = assert!(PAGE_SLOTS as u64 * 8 == PAGE_BYTES);
@@ -222,6 +226,12 @@ impl Geometry {
     #[inline]
     pub const fn intent_at(&self, slot: ProcessSlot, word: u64) -> WordAt {
         WordAt::log(self.process_offset(slot) + SLOT_INTENT + word * 8)
+    }
+
+    /// The word that says into which segment a process puts (0) or moves (1).
+    #[inline]
+    pub const fn writing_at(&self, slot: ProcessSlot, which: u64) -> WordAt {
+        WordAt::log(self.process_offset(slot) + SLOT_WRITING + which * 8)
     }
 
     /// The word that holds a process's pin of a segment, and the pin's bit in it.

@@ -91,6 +91,18 @@ impl Mapping {
         self.word(offset).map_or(0, |word| word.load(Ordering::Relaxed))
     }
 
+    /// The 16 words from `offset` on, read relaxed; zeros outside the file.
+    #[inline]
+    fn group(&self, offset: u64) -> [u64; 16] {
+        if !offset.is_multiple_of(8) || !self.holds(offset, 128) {
+            return [0; 16];
+        }
+        // SAFETY: as in `word`, for 16 words.
+        let words =
+            unsafe { &*self.raw.as_mut_ptr().add(offset as usize).cast::<[AtomicU64; 16]>() };
+        std::array::from_fn(|i| words[i].load(Ordering::Relaxed))
+    }
+
     /// Appends `length` bytes from `offset` to `buffer`; nothing and `false` if they are not there.
     #[inline]
     pub fn read_into(&self, offset: u64, length: usize, buffer: &mut Vec<u8>) -> bool {
@@ -244,6 +256,14 @@ impl Words for Memory {
     #[inline]
     fn load(&self, at: WordAt) -> u64 {
         self.word(at).map_or(0, |word| word.load(Ordering::Acquire))
+    }
+
+    #[inline]
+    fn load_group(&self, at: WordAt) -> [u64; 16] {
+        let mapping = if at.is_index() { &self.index } else { &self.log };
+        let group = mapping.group(at.offset());
+        fence(Ordering::Acquire);
+        group
     }
 
     #[inline]

@@ -11,6 +11,11 @@ pub trait Words {
     fn store(&self, at: WordAt, value: u64);
     /// Acquire-release compare-and-swap; the value found, if it was another.
     fn exchange(&self, at: WordAt, current: u64, new: u64) -> Result<(), u64>;
+    /// Acquire loads of the 16 words from `at` on.
+    #[inline]
+    fn load_group(&self, at: WordAt) -> [u64; 16] {
+        std::array::from_fn(|i| self.load(at.plus(i as u64)))
+    }
     /// Sequentially consistent fence.
     fn fence(&self);
     /// Acquire fence: loads before it, even relaxed ones, stay before what follows.

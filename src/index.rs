@@ -1,0 +1,246 @@
+//! The index: lookups in the hash table over shared words.
+//!
+//! Nothing here locks. A reader that misses reads the number of pages again and looks once more if
+//! the page of its key has changed meanwhile; slots change by transactions, but for the frequency,
+//! which a reader raises by one exact compare-and-swap.
+
+use crate::format::control::{self, Geometry};
+use crate::format::intent::WordAt;
+use crate::format::page::{self, GROUP_SLOTS, PAGE_SLOTS, PageId, Probe};
+use crate::format::slot::{FREQUENCY_LIMIT, Slot};
+use crate::sys::words::Words;
+
+/// The hash table of a store.
+#[derive(Clone, Copy, Debug)]
+pub struct Index<'a, W> {
+    words: &'a W,
+    geometry: &'a Geometry,
+}
+
+/// Both groups of a key, as they were when it was looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Groups {
+    /// The page they are in.
+    pub page: PageId,
+    probe: Probe,
+    slots: [[u64; GROUP_SLOTS]; 2],
+}
+
+/// A slot and where it was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Its page.
+    pub page: PageId,
+    /// Its position in the page.
+    pub position: usize,
+    /// What was in it.
+    pub slot: Slot,
+}
+
+impl<'a, W: Words> Index<'a, W> {
+    /// The index whose words these are.
+    pub fn new(words: &'a W, geometry: &'a Geometry) -> Self {
+        Self { words, geometry }
+    }
+
+    /// Its pages: at least those of its creation, at most those that tags can tell apart.
+    #[inline]
+    pub fn pages(&self) -> u64 {
+        let first = 1 << self.geometry.level;
+        self.words.load(control::PAGES).clamp(first, page::page_limit(self.geometry.level))
+    }
+
+    /// The probe of a hash.
+    #[inline]
+    pub fn probe(&self, hash: u64) -> Probe {
+        Probe::new(hash, self.geometry.level)
+    }
+
+    /// The page where a hash is at home now.
+    #[inline]
+    pub fn page_of(&self, hash: u64) -> PageId {
+        page::page_of(hash, self.pages())
+    }
+
+    /// Both groups of a key in its page.
+    #[inline]
+    pub fn groups(&self, probe: Probe, page: PageId) -> Groups {
+        let group = |first| self.words.load_group(self.geometry.slot_at(page, first));
+        Groups { page, probe, slots: [group(probe.group_a), group(probe.group_b)] }
+    }
+
+    /// The first slot of equal tag for which `visit` answers something, in the key's page; and once
+    /// more if the page of the key changed while it looked.
+    #[inline]
+    pub fn find<T>(&self, hash: u64, mut visit: impl FnMut(Found) -> Option<T>) -> Option<T> {
+        let probe = self.probe(hash);
+        let mut page = self.page_of(hash);
+        loop {
+            for found in self.groups(probe, page).matching() {
+                if let Some(answer) = visit(found) {
+                    return Some(answer);
+                }
+            }
+            let now = self.page_of(hash);
+            if now == page {
+                return None;
+            }
+            page = now;
+        }
+    }
+
+    /// A slot.
+    #[inline]
+    pub fn slot(&self, page: PageId, position: usize) -> Slot {
+        Slot::from_word(self.words.load(self.at(page, position)))
+    }
+
+    /// Where a slot is.
+    #[inline]
+    pub fn at(&self, page: PageId, position: usize) -> WordAt {
+        self.geometry.slot_at(page, position)
+    }
+
+    /// Whether a slot stands on the page that lookups of its key go to.
+    pub fn is_home(&self, page: PageId, slot: Slot) -> bool {
+        page::is_home(page, slot, self.geometry.level, self.pages())
+    }
+
+    /// Whether a slot that is foreign on `page` may be overwritten: the page that it was moved to is
+    /// durable, or nothing in this store needs to be.
+    pub fn is_disposable(&self, page: PageId, slot: Slot) -> bool {
+        self.words.load(control::SYNCS) == 0
+            || page::moved_to(page, slot, self.geometry.level)
+                .is_none_or(|moved| moved.get() < self.words.load(control::PAGES_DURABLE))
+    }
+
+    /// Raises the frequency of a slot that was read, unless it changed or is at the top.
+    #[inline]
+    pub fn bump(&self, found: Found) {
+        let frequency = found.slot.frequency();
+        if frequency < FREQUENCY_LIMIT {
+            let raised = found.slot.with_frequency(frequency + 1);
+            let at = self.at(found.page, found.position);
+            // If it changed, somebody else was here: one bump less is no harm.
+            let _ = self.words.exchange(at, found.slot.word(), raised.word());
+        }
+    }
+
+    /// The live slots at home on a page.
+    pub fn live_on(&self, page: PageId) -> impl Iterator<Item = Found> + use<'_, 'a, W> {
+        (0..PAGE_SLOTS).filter_map(move |position| {
+            let slot = self.slot(page, position);
+            (slot.is_live() && self.is_home(page, slot)).then_some(Found { page, position, slot })
+        })
+    }
+
+    /// The page `origin` and all pages split off it since there were `pages_then` pages, with `pages`
+    /// pages now: where the entries are that were on it.
+    pub fn family(origin: PageId, pages_then: u64, pages: u64) -> Vec<PageId> {
+        // A page splits at each level that it has not reached yet.
+        let mut family = vec![origin];
+        let mut step = 1u64 << pages_then.ilog2();
+        if origin.get() >= step {
+            step *= 2;
+        }
+        while step < pages {
+            for member in 0..family.len() {
+                let split_off = family[member].get() + step;
+                if split_off >= pages_then && split_off < pages {
+                    family.push(PageId::new(split_off));
+                }
+            }
+            step *= 2;
+        }
+        family
+    }
+}
+
+impl Groups {
+    fn slot(&self, which: usize, place: usize) -> Found {
+        let first = if which == 0 { self.probe.group_a } else { self.probe.group_b };
+        Found {
+            page: self.page,
+            position: first + place,
+            slot: Slot::from_word(self.slots[which][place]),
+        }
+    }
+
+    /// All 32 slots.
+    pub fn all(&self) -> impl Iterator<Item = Found> + '_ {
+        (0..2 * GROUP_SLOTS).map(|i| self.slot(i / GROUP_SLOTS, i % GROUP_SLOTS))
+    }
+
+    /// The live slots of equal tag.
+    #[inline]
+    pub fn matching(&self) -> impl Iterator<Item = Found> + '_ {
+        let mut mask = self.mask();
+        std::iter::from_fn(move || {
+            while mask != 0 {
+                let at = mask.trailing_zeros() as usize;
+                mask &= mask - 1;
+                let found = self.slot(at / GROUP_SLOTS, at % GROUP_SLOTS);
+                if found.slot.is_live() {
+                    return Some(found);
+                }
+            }
+            None
+        })
+    }
+
+    /// A bit for each of the 32 slots whose tag is equal.
+    #[inline]
+    fn mask(&self) -> u32 {
+        let mut mask = 0;
+        for (which, group) in self.slots.iter().enumerate() {
+            for (place, word) in group.iter().enumerate() {
+                let equal = Slot::from_word(*word).tag() == self.probe.tag;
+                mask |= u32::from(equal) << (which * GROUP_SLOTS + place);
+            }
+        }
+        mask
+    }
+
+    /// The ghost of the key, if there is one.
+    pub fn ghost(&self) -> Option<Found> {
+        self.all().find(|found| found.slot.is_ghost() && found.slot.tag() == self.probe.tag)
+    }
+
+    /// Whether the slots that matter for the key (those of equal tag, and the one at `position`) are
+    /// the same in both: then what was found out from one holds for the other.
+    pub fn agrees_with(&self, other: &Self, position: usize) -> bool {
+        self.page == other.page
+            && self.all().zip(other.all()).all(|(mine, its)| {
+                let matters = mine.slot.tag() == self.probe.tag
+                    || its.slot.tag() == self.probe.tag
+                    || mine.position == position;
+                !matters || mine.slot.names_same(its.slot)
+            })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::mapping::Memory;
+
+    #[test]
+    fn a_family_is_where_the_entries_of_a_page_went() {
+        for then in 1..20u64 {
+            for now in then..70 {
+                let mut seen = vec![0; now as usize];
+                for origin in 0..then {
+                    for page in Index::<Memory>::family(PageId::new(origin), then, now) {
+                        seen[page.get() as usize] += 1;
+                    }
+                }
+                assert!(seen.iter().all(|&count| count == 1), "{then} -> {now}: {seen:?}");
+                for hash in (0..500u64).map(|i| i.wrapping_mul(0x9E37_79B9_7F4A_7C15)) {
+                    let origin = page::page_of(hash, then);
+                    let family = Index::<Memory>::family(origin, then, now);
+                    assert!(family.contains(&page::page_of(hash, now)));
+                }
+            }
+        }
+    }
+}

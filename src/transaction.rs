@@ -1,0 +1,313 @@
+//! The transaction: how several words change as one, though any process may die at any instruction.
+//!
+//! A change is a list of at most twelve words with their new absolute values, or one split of an
+//! index page. It goes through the lock word `L`:
+//!
+//! 1. `FREE -> HELD`: the holder looks whether all is still as it was when he prepared. Nothing
+//!    shared is stored, so whoever waits 5 ms robs him without asking.
+//! 2. He writes the list, the *intent*, into his own process slot; `HELD -> COMMIT`. If that fails
+//!    he was robbed, and starts over.
+//! 3. He stores the words, then `FREE` with the next sequence. If he dies in between, the next one
+//!    who waits copies the intent, makes himself the owner (`COMMIT(x, q) -> COMMIT(me, q + 1)`) and
+//!    stores the words again: absolute values, so it does not matter how many were stored before,
+//!    and whether the taker dies in turn.
+//!
+//! Every change of `L` is a compare-and-swap on the exact word. Nothing is computed, allocated,
+//! faulted in or copied while it is held.
+//!
+//! The code is generic over where the words are, so that a model checker runs it as it is.
+
+use std::time::{Duration, Instant};
+
+use crate::format::control::{self, Geometry};
+use crate::format::intent::{INTENT_WORDS, IntentHead, WordAt};
+use crate::format::lock::{LockWord, Phase, ProcessSlot};
+use crate::format::page::{PAGE_SLOTS, PageId, hash_low, page_of};
+use crate::format::place::Lsn;
+use crate::format::slot::Slot;
+use crate::sys::words::Words;
+
+/// How long a held lock may stay unchanged before it is robbed, or its owner asked for.
+const UNCHANGED: Duration = Duration::from_millis(5);
+
+/// Whether a process has died, by the kernel's word.
+pub trait Liveness {
+    /// Whether nobody is attached to a process slot. Never asked of one's own.
+    fn is_dead(&self, slot: ProcessSlot) -> bool;
+}
+
+/// How long one waits for the lock.
+pub trait Patience {
+    /// Waits a little, having found the lock in this state.
+    fn wait(&mut self, found: LockWord) -> Verdict;
+}
+
+/// What a wait came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Look again.
+    Again,
+    /// The word has not changed for so long that its owner may be dead or stopped.
+    Unchanged,
+    /// The deadline has passed.
+    Expired,
+}
+
+/// The lock could not be had in time: its owner is alive, but does not move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stuck(pub LockWord);
+
+/// The lock was taken away before anything was stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Robbed;
+
+/// One process's access to the lock of a store.
+#[derive(Debug)]
+pub struct Transactions<'a, W, L> {
+    /// The store's words.
+    pub words: &'a W,
+    /// Where they are.
+    pub geometry: &'a Geometry,
+    /// This process.
+    pub me: ProcessSlot,
+    /// Who lives.
+    pub liveness: &'a L,
+}
+
+/// The lock, held: given up when dropped.
+#[derive(Debug)]
+pub struct Held<'t, 'a, W: Words, L> {
+    transactions: &'t Transactions<'a, W, L>,
+    word: LockWord,
+}
+
+impl<'a, W: Words, L: Liveness> Transactions<'a, W, L> {
+    /// Takes the lock, over a robbed or dead owner if need be.
+    pub fn hold<'t>(&'t self, patience: &mut impl Patience) -> Result<Held<'t, 'a, W, L>, Stuck> {
+        loop {
+            let raw = self.words.load(control::LOCK);
+            let found = LockWord::decode(raw);
+            let held = found.in_phase(Phase::Held).owned_by(self.me);
+            if found.phase == Phase::Free {
+                if self.words.exchange(control::LOCK, raw, held.encode()).is_ok() {
+                    return Ok(Held { transactions: self, word: held });
+                }
+                continue;
+            }
+            let verdict = patience.wait(found);
+            if verdict == Verdict::Again {
+                continue;
+            }
+            match found.phase {
+                Phase::Held => {
+                    if self.words.exchange(control::LOCK, raw, held.next().encode()).is_ok() {
+                        return Ok(Held { transactions: self, word: held.next() });
+                    }
+                }
+                _ if found.owner != self.me && self.liveness.is_dead(found.owner) => {
+                    self.take_over(raw, found);
+                }
+                _ if verdict == Verdict::Expired => return Err(Stuck(found)),
+                _ => {}
+            }
+        }
+    }
+
+    /// Finishes what a dead owner was storing.
+    fn take_over(&self, raw: u64, found: LockWord) {
+        // Copied before the swap: once the word names us, a taker after us reads our slot.
+        let head = self.words.load(self.geometry.intent_at(found.owner, 0));
+        let count = match IntentHead::decode(head) {
+            IntentHead::Words(count) => count,
+            _ => 0,
+        };
+        for word in 1..=2 * count as u64 {
+            let value = self.words.load(self.geometry.intent_at(found.owner, word));
+            self.words.store(self.geometry.intent_at(self.me, word), value);
+        }
+        self.words.store(self.geometry.intent_at(self.me, 0), head);
+        let mine = found.next().owned_by(self.me);
+        if self.words.exchange(control::LOCK, raw, mine.encode()).is_ok() {
+            self.redo(mine);
+        }
+    }
+
+    /// Before a process slot is used by a new owner: finishes or undoes what the lock word says of
+    /// its last one.
+    pub fn settle_slot(&self) {
+        loop {
+            let raw = self.words.load(control::LOCK);
+            let found = LockWord::decode(raw);
+            if found.owner != self.me || found.phase == Phase::Free {
+                return;
+            }
+            let next = match found.phase {
+                Phase::Commit => found.next(),
+                _ => found.next().in_phase(Phase::Free),
+            };
+            if self.words.exchange(control::LOCK, raw, next.encode()).is_ok() {
+                if next.phase == Phase::Commit {
+                    self.redo(next);
+                }
+                return;
+            }
+        }
+    }
+
+    /// Stores the words of one's own intent and frees the lock; `word` is the lock word, in COMMIT
+    /// and owned by this process.
+    fn redo(&self, word: LockWord) {
+        match IntentHead::decode(self.words.load(self.geometry.intent_at(self.me, 0))) {
+            IntentHead::None => {}
+            IntentHead::Words(count) => {
+                for pair in 0..count as u64 {
+                    let at = self.words.load(self.geometry.intent_at(self.me, 1 + 2 * pair));
+                    let value = self.words.load(self.geometry.intent_at(self.me, 2 + 2 * pair));
+                    self.words.store(WordAt::from_raw(at), value);
+                }
+            }
+            IntentHead::Split(page) => split(self.words, self.geometry, page),
+        }
+        self.free(word);
+    }
+
+    fn free(&self, word: LockWord) {
+        let free = word.next().in_phase(Phase::Free);
+        // It cannot fail while this process lives: nobody takes COMMIT from a living owner.
+        let freed = self.words.exchange(control::LOCK, word.encode(), free.encode());
+        debug_assert!(freed.is_ok(), "a commit was taken from a living owner");
+    }
+}
+
+impl<W: Words, L: Liveness> Held<'_, '_, W, L> {
+    /// The LSN of what is committed now.
+    pub fn lsn(&self) -> Lsn {
+        self.word.sequence
+    }
+
+    /// Stores all words, as one.
+    pub fn commit(self, changes: &[(WordAt, u64)]) -> Result<(), Robbed> {
+        debug_assert!(changes.len() <= INTENT_WORDS);
+        let Transactions { words, geometry, me, .. } = *self.transactions;
+        for (pair, (at, value)) in (0u64..).zip(changes) {
+            words.store(geometry.intent_at(me, 1 + 2 * pair), at.raw());
+            words.store(geometry.intent_at(me, 2 + 2 * pair), *value);
+        }
+        let committed = self.begin(IntentHead::Words(changes.len()))?;
+        for (at, value) in changes {
+            words.store(*at, *value);
+        }
+        self.finish(committed);
+        Ok(())
+    }
+
+    /// Splits the index: `page`, which must be the number of pages, becomes the newest.
+    pub fn split(self, page: PageId) -> Result<(), Robbed> {
+        let committed = self.begin(IntentHead::Split(page))?;
+        split(self.transactions.words, self.transactions.geometry, page);
+        self.finish(committed);
+        Ok(())
+    }
+
+    fn begin(&self, head: IntentHead) -> Result<LockWord, Robbed> {
+        let Transactions { words, geometry, me, .. } = *self.transactions;
+        words.store(geometry.intent_at(me, 0), head.encode());
+        let committed = self.word.in_phase(Phase::Commit);
+        words
+            .exchange(control::LOCK, self.word.encode(), committed.encode())
+            .map(|()| committed)
+            .map_err(|_| Robbed)
+    }
+
+    fn finish(self, committed: LockWord) {
+        self.transactions.free(committed);
+        std::mem::forget(self);
+    }
+}
+
+impl<W: Words, L> Drop for Held<'_, '_, W, L> {
+    /// Gives the lock up, with nothing changed.
+    fn drop(&mut self) {
+        let free = self.word.in_phase(Phase::Free);
+        // Failure means robbed: then it is another's to free.
+        let _ = self.transactions.words.exchange(control::LOCK, self.word.encode(), free.encode());
+    }
+}
+
+/// A page split, begun or redone: `page` takes the slots of its parent whose next bit says so,
+/// positions kept. First they are copied, then `n` makes them visible, then the parent's are
+/// emptied: a redo tells by `n` how far it came. In a store that syncs the moved slots stay in the
+/// parent, as foreign ones, until the new page is durable.
+fn split(words: &impl Words, geometry: &Geometry, page: PageId) {
+    if page.get() == 0 {
+        return;
+    }
+    let parent = page.parent();
+    let moves = |slot: Slot| {
+        !slot.is_empty()
+            && page_of(hash_low(parent, slot.tag(), geometry.level), page.get() + 1) == page
+    };
+    if words.load(control::PAGES) == page.get() {
+        for position in 0..PAGE_SLOTS {
+            let slot = Slot::from_word(words.load(geometry.slot_at(parent, position)));
+            let moved = if moves(slot) { slot } else { Slot::EMPTY };
+            words.store(geometry.slot_at(page, position), moved.word());
+        }
+        words.store(control::PAGES, page.get() + 1);
+    }
+    if words.load(control::PAGES) == page.get() + 1 && words.load(control::SYNCS) == 0 {
+        for position in 0..PAGE_SLOTS {
+            let slot = Slot::from_word(words.load(geometry.slot_at(parent, position)));
+            if moves(slot) {
+                words.store(geometry.slot_at(parent, position), Slot::EMPTY.word());
+            }
+        }
+    }
+}
+
+/// Waits by the clock: a few spins, then naps.
+#[derive(Debug)]
+pub struct Clocked {
+    deadline: Duration,
+    spins: u32,
+    begun: Option<Instant>,
+    seen: Option<(LockWord, Instant)>,
+}
+
+impl Clocked {
+    /// Gives up after `deadline`.
+    pub fn new(deadline: Duration) -> Self {
+        Self { deadline, spins: 0, begun: None, seen: None }
+    }
+}
+
+impl Patience for Clocked {
+    fn wait(&mut self, found: LockWord) -> Verdict {
+        self.spins += 1;
+        if self.spins < 200 {
+            std::hint::spin_loop();
+            return Verdict::Again;
+        }
+        let now = Instant::now();
+        let begun = *self.begun.get_or_insert(now);
+        let since = match self.seen {
+            Some((seen, since)) if seen == found => since,
+            _ => now,
+        };
+        self.seen = Some((found, since));
+        if now - begun >= self.deadline {
+            return Verdict::Expired;
+        }
+        if now - since >= UNCHANGED {
+            // Asked again after another while, not at every turn.
+            self.seen = None;
+            return Verdict::Unchanged;
+        }
+        if self.spins < 400 {
+            std::thread::yield_now();
+        } else {
+            std::thread::sleep(Duration::from_micros(50));
+        }
+        Verdict::Again
+    }
+}
