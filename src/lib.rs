@@ -3,6 +3,7 @@ mod config;
 mod error;
 mod format;
 mod index;
+mod segments;
 mod sys;
 mod transaction;
 pub use config::{Durability, Ttl};

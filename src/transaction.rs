@@ -27,6 +27,53 @@ use crate::format::place::Lsn;
 use crate::format::slot::Slot;
 use crate::sys::words::Words;
 
+/// The words that a transaction is to store: each place once, with its newest value.
+#[derive(Clone, Copy, Debug)]
+pub struct Changes {
+    list: [(WordAt, u64); INTENT_WORDS],
+    count: usize,
+}
+
+impl Default for Changes {
+    fn default() -> Self {
+        Self { list: [(WordAt::log(0), 0); INTENT_WORDS], count: 0 }
+    }
+}
+
+impl Changes {
+    /// Sets a word.
+    pub fn set(&mut self, at: WordAt, value: u64) {
+        let known = self.list[..self.count].iter_mut().find(|(place, _)| *place == at);
+        match known {
+            Some((_, old)) => *old = value,
+            None => {
+                debug_assert!(self.count < INTENT_WORDS, "a transaction of too many words");
+                if let Some(free) = self.list.get_mut(self.count) {
+                    *free = (at, value);
+                    self.count += 1;
+                }
+            }
+        }
+    }
+
+    /// Sets a word to what `change` makes of it: of its newest value here, else of what is stored.
+    pub fn update(&mut self, words: &impl Words, at: WordAt, change: impl FnOnce(u64) -> u64) {
+        let known = self.list[..self.count].iter().find(|(place, _)| *place == at);
+        let old = known.map_or_else(|| words.load(at), |(_, value)| *value);
+        self.set(at, change(old));
+    }
+
+    /// Whether `more` words still fit.
+    pub fn has_room(&self, more: usize) -> bool {
+        self.count + more <= INTENT_WORDS
+    }
+
+    /// Places and values.
+    pub fn as_slice(&self) -> &[(WordAt, u64)] {
+        &self.list[..self.count]
+    }
+}
+
 /// How long a held lock may stay unchanged before it is robbed, or its owner asked for.
 const UNCHANGED: Duration = Duration::from_millis(5);
 
@@ -186,8 +233,8 @@ impl<W: Words, L: Liveness> Held<'_, '_, W, L> {
     }
 
     /// Stores all words, as one.
-    pub fn commit(self, changes: &[(WordAt, u64)]) -> Result<(), Robbed> {
-        debug_assert!(changes.len() <= INTENT_WORDS);
+    pub fn commit(self, changes: &Changes) -> Result<(), Robbed> {
+        let changes = changes.as_slice();
         let Transactions { words, geometry, me, .. } = *self.transactions;
         for (pair, (at, value)) in (0u64..).zip(changes) {
             words.store(geometry.intent_at(me, 1 + 2 * pair), at.raw());

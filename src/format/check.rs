@@ -15,7 +15,7 @@ const CHUNK: u64 = 0x27D4_EB2F_1656_67C5;
 const PAYLOAD: u64 = 0xD6E8_FEB8_6659_FD93;
 
 /// The key of all checks in one store, for one place in it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Checker {
     seed: u64,
     place: u64,

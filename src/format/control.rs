@@ -74,6 +74,9 @@ pub const EPOCH: WordAt = WordAt::log(0x110);
 /// Moment of the last completed sync, milliseconds.
 pub const SYNCED_AT: WordAt = WordAt::log(0x118);
 
+/// 1 after a sync failed: what is durable is not known until another boot.
+pub const SYNC_FAILED: WordAt = WordAt::log(0x120);
+
 /// Segment that takes new chunks for probation: number + 1, or 0.
 pub const HEAD_PROBATION: WordAt = WordAt::log(0x140);
 /// Segment that takes new chunks for main: number + 1, or 0.
@@ -86,8 +89,6 @@ pub const LOG_GRANTED: WordAt = WordAt::log(0x158);
 pub const INDEX_GRANTED: WordAt = WordAt::log(0x160);
 /// Process slots that were ever in use: the highest number + 1.
 pub const PROCESSES_SEEN: WordAt = WordAt::log(0x168);
-/// Segments that a full disk lets the store have, at most; 0: no such limit is known.
-pub const SEGMENTS_CEILING: WordAt = WordAt::log(0x170);
 
 /// Walks of probation, main, and of compaction and sweeping.
 pub const WALK_PROBATION: WordAt = WordAt::log(0x180);

@@ -1,6 +1,8 @@
 //! The clock, the boot id, and random numbers.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::format::place::Millis;
@@ -8,9 +10,29 @@ use crate::format::place::Millis;
 /// Where the kernel tells its boot id.
 pub const BOOT_ID_FILE: &str = "/proc/sys/kernel/random/boot_id";
 
+/// The wall clock, or in tests one that is set by hand.
+#[derive(Clone, Debug, Default)]
+pub struct Clock(Option<Arc<AtomicU64>>);
+
+impl Clock {
+    /// A clock that shows the milliseconds in `shown`.
+    pub fn by_hand(shown: Arc<AtomicU64>) -> Self {
+        Self(Some(shown))
+    }
+
+    /// Now.
+    #[inline]
+    pub fn now(&self) -> Millis {
+        match &self.0 {
+            None => now(),
+            Some(shown) => Millis::new(shown.load(Ordering::Relaxed)),
+        }
+    }
+}
+
 /// Now, by the wall clock; a clock set before 1970 reads as 1970.
 #[inline]
-pub fn now() -> Millis {
+fn now() -> Millis {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Millis::new(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }

@@ -56,6 +56,11 @@ impl Mapping {
         &self.file
     }
 
+    /// Bytes of the file, as last seen, that are in the mapping.
+    pub fn length(&self) -> u64 {
+        self.backed.load(Ordering::Relaxed)
+    }
+
     /// Whether `length` bytes at `offset` are in the mapping and in the file.
     #[inline]
     pub fn holds(&self, offset: u64, length: u64) -> bool {

@@ -1,0 +1,209 @@
+//! Reading a record: from a slot to checked bytes, without a lock.
+//!
+//! Everything may be damaged, or be changed by another process while it is read. The order of the
+//! checks: state and generation of the segment, bounds, header, committed word, expiry; then key and
+//! value are compared or copied by relaxed words; then, after an acquire fence, state and generation
+//! again; then the CRC.
+
+use crate::format::check::Checker;
+use crate::format::control::{self, Geometry};
+use crate::format::place::{Address, Generation, Lsn, Millis, SegmentId};
+use crate::format::record::{self, HEADER_BYTES, Shape};
+use crate::format::segment::StateWord;
+use crate::format::slot::Slot;
+use crate::sys::mapping::{Mapping, Memory};
+use crate::sys::words::Words;
+
+/// Where a slot's record is, so far as its segment goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spot {
+    /// Its segment.
+    pub segment: SegmentId,
+    /// The segment's generation when it was looked at.
+    pub generation: Generation,
+    /// The record's address.
+    pub address: Address,
+    /// Bytes from the address to the end of what is allocated.
+    pub room: u64,
+}
+
+/// A record's header, checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Where it is.
+    pub spot: Spot,
+    /// Lengths and flags.
+    pub shape: Shape,
+    /// The transaction that published it; `None` if it is not committed.
+    pub lsn: Option<Lsn>,
+    /// When it expires.
+    pub expiry: Millis,
+    /// Creation, seconds since the epoch.
+    pub created: u32,
+    word0: u64,
+    crc: u32,
+    checker: Checker,
+}
+
+/// Why there is no record where a slot says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unreadable {
+    /// The segment was reused: the slot was read before that, or outlived a power cut.
+    Stale,
+    /// The bytes fail their checks.
+    Damaged,
+}
+
+/// The record's spot, if a slot's segment is of the slot's generation. `slot` is of the index; a
+/// walk uses [`spot_in`].
+#[inline]
+pub fn spot(words: &impl Words, geometry: &Geometry, slot: Slot) -> Option<Spot> {
+    let spot = spot_in(words, geometry, slot.address())?;
+    (spot.generation.low() == slot.generation_low()).then_some(spot)
+}
+
+/// The spot of an address, if its segment may be looked at.
+#[inline]
+pub fn spot_in(words: &impl Words, geometry: &Geometry, address: Address) -> Option<Spot> {
+    let (segment, within) = geometry.locate(address)?;
+    let state = StateWord::decode(words.load(geometry.state_at(segment)))?;
+    let room = state.allocated.min(geometry.segment_bytes()).checked_sub(within)?;
+    state.is_readable().then_some(Spot { segment, generation: state.generation, address, room })
+}
+
+/// Whether a spot's segment is still what it was. The fence keeps the reads before it before it.
+#[inline]
+pub fn is_still(words: &impl Words, geometry: &Geometry, spot: Spot) -> bool {
+    words.acquire_fence();
+    StateWord::decode(words.load(geometry.state_at(spot.segment)))
+        .is_some_and(|state| state.generation == spot.generation && state.is_readable())
+}
+
+/// Lengths in the header at a spot, if it was written for this spot and its record fits.
+#[inline]
+pub fn shape(words: &impl Words, geometry: &Geometry, spot: Spot) -> Option<(Shape, u64)> {
+    if spot.room < HEADER_BYTES {
+        return None;
+    }
+    let at = crate::format::intent::WordAt::log(spot.address.bytes());
+    let checker = geometry.checker(spot.address, spot.generation);
+    let word0 = words.load(at);
+    let shape = Shape::decode(checker, spot.generation.get(), [word0, words.load(at.plus(1))])?;
+    (shape.footprint() <= spot.room).then_some((shape, word0))
+}
+
+/// The record at a spot, its key and value not looked at yet.
+#[inline]
+pub fn record(words: &impl Words, geometry: &Geometry, spot: Spot) -> Option<Record> {
+    let (shape, word0) = shape(words, geometry, spot)?;
+    let at = crate::format::intent::WordAt::log(spot.address.bytes());
+    let checker = geometry.checker(spot.address, spot.generation);
+    let word2 = words.load(at.plus(2));
+    let lsn = record::decode_committed(checker, words.load(at.plus(record::COMMITTED_AT / 8)));
+    let expiry = record::decode_expiry(checker, words.load(at.plus(record::EXPIRY_AT / 8)))?;
+    Some(Record {
+        spot,
+        shape,
+        lsn,
+        expiry,
+        created: (word2 >> 32) as u32,
+        word0,
+        crc: word2 as u32,
+        checker,
+    })
+}
+
+impl Record {
+    /// Bytes of it in the log, in units.
+    pub fn units(&self) -> u32 {
+        (self.shape.footprint() / crate::format::place::UNIT) as u32
+    }
+
+    /// Whether a reader may return it: committed, understood, neither expired nor cleared. `now` is
+    /// asked only of a record that expires at all.
+    #[inline]
+    pub fn is_current(&self, cleared: Lsn, now: impl FnOnce() -> Millis) -> bool {
+        self.shape.is_known()
+            && self.lsn.is_some_and(|lsn| lsn > cleared)
+            && (self.expiry == Millis::NEVER || now() < self.expiry)
+    }
+
+    /// Offset of the metadata in the log.
+    fn body(&self) -> u64 {
+        self.spot.address.bytes() + HEADER_BYTES
+    }
+
+    /// Offset of the value in the log.
+    pub fn value_offset(&self) -> u64 {
+        self.body() + u64::from(self.shape.metadata) + u64::from(self.shape.key)
+    }
+
+    /// Whether its key is `key`; unchecked yet.
+    #[inline]
+    pub fn has_key(&self, log: &Mapping, key: &[u8]) -> bool {
+        usize::from(self.shape.key) == key.len()
+            && log.equals(self.body() + u64::from(self.shape.metadata), key)
+    }
+
+    /// Appends metadata, key and value, checked, to `bytes`; what was appended is taken back if the
+    /// check fails.
+    pub fn read_all(&self, memory: &Memory, geometry: &Geometry, bytes: &mut Vec<u8>) -> bool {
+        let start = bytes.len();
+        let length = (self.shape.bytes() - HEADER_BYTES) as usize;
+        let whole = memory.log.read_into(self.body(), length, bytes)
+            && is_still(memory, geometry, self.spot)
+            && self.check([&bytes[start..], b"", b""]);
+        if !whole {
+            bytes.truncate(start);
+        }
+        whole
+    }
+
+    /// Replaces `value` by the value of a record whose key was found equal to `key`; `false`, with
+    /// `value` empty, if the bytes do not pass their check.
+    #[inline]
+    pub fn read_value(
+        &self,
+        memory: &Memory,
+        geometry: &Geometry,
+        key: &[u8],
+        value: &mut Vec<u8>,
+    ) -> bool {
+        value.clear();
+        let mut metadata = Vec::new();
+        let whole = memory.log.read_into(self.value_offset(), self.shape.value as usize, value)
+            && (self.shape.metadata == 0
+                || memory.log.read_into(
+                    self.body(),
+                    usize::from(self.shape.metadata),
+                    &mut metadata,
+                ))
+            && is_still(memory, geometry, self.spot)
+            && self.check([&metadata, key, value]);
+        if !whole {
+            value.clear();
+        }
+        whole
+    }
+
+    /// The value in place, checked, of a record whose segment the caller has pinned.
+    pub fn pinned_value<'a>(&self, log: &'a Mapping) -> Option<&'a [u8]> {
+        let length = (self.shape.bytes() - HEADER_BYTES) as usize;
+        let bytes = log.pinned(self.body(), length)?;
+        self.check([bytes, b"", b""]).then(|| {
+            let before = usize::from(self.shape.metadata) + usize::from(self.shape.key);
+            &bytes[before..]
+        })
+    }
+
+    #[inline]
+    fn check(&self, parts: [&[u8]; 3]) -> bool {
+        self.checker.payload(self.word0, self.created, parts) == self.crc
+    }
+}
+
+/// Records up to this LSN were cleared.
+#[inline]
+pub fn cleared(words: &impl Words) -> Lsn {
+    Lsn::new(words.load(control::CLEAR_LSN))
+}

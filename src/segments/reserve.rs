@@ -1,0 +1,233 @@
+//! Room in the log, and writing into it.
+//!
+//! A process reserves a chunk at a time by a transaction and then lays records in it one after the
+//! other, without one. Each record's header is in place, uncommitted, before the next begins. A
+//! record that would waste much of a chunk gets a chunk of its own.
+
+use super::ground::{Decision, Ground};
+use super::pins::{self, Writing};
+use super::read::Spot;
+use crate::error::{ErrorKind, Result};
+use crate::format::intent::WordAt;
+use crate::format::place::{Address, Generation, Lsn, Millis, SegmentId, UNIT};
+use crate::format::record::{self, COMMITTED_AT, EXPIRY_AT, HEADER_BYTES, Shape};
+use crate::format::segment::{Label, State, TAIL, encode_chunk};
+use crate::sys::words::Words;
+use crate::transaction::Changes;
+
+/// Largest chunk that is reserved for small records, in units (64 KiB).
+const CHUNK_UNITS: u32 = 4096;
+/// A chunk is this part of a segment at most.
+const CHUNKS_A_SEGMENT: u32 = 16;
+/// A record larger than this part of a chunk gets one of its own.
+const RECORDS_A_CHUNK: u32 = 16;
+/// Pages are faulted in this far ahead.
+const POPULATE_STEP: u64 = 512 << 10;
+
+/// A process's open chunks.
+#[derive(Debug, Default)]
+pub struct Chunks {
+    open: [Option<Chunk>; 2],
+    populated: [Option<(SegmentId, Generation, u64)>; 2],
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Chunk {
+    segment: SegmentId,
+    generation: Generation,
+    next: u32,
+    end: u32,
+}
+
+/// What a record holds beside its key and value.
+#[derive(Clone, Copy, Debug)]
+pub struct Stamps {
+    /// Creation, seconds since the epoch.
+    pub created: u32,
+    /// When it expires.
+    pub expiry: Millis,
+    /// The transaction that published it, if it is written committed: a moved copy of a store that
+    /// syncs.
+    pub lsn: Option<Lsn>,
+}
+
+impl Ground {
+    /// Room for a record of `units` in a queue. The segment is pinned by the process's `which` word
+    /// until [`Ground::written`]. `None`: there is no room now.
+    pub fn reserve(
+        &self,
+        chunks: &mut Chunks,
+        label: Label,
+        which: Writing,
+        units: u32,
+    ) -> Result<Option<Spot>> {
+        let me = self.attachment()?.slot;
+        let usual = (self.geometry.segment_units() / CHUNKS_A_SEGMENT).min(CHUNK_UNITS);
+        loop {
+            let own = units > usual / RECORDS_A_CHUNK;
+            let open = if own { None } else { chunks.open[label as usize] };
+            let mut chunk = match open.filter(|chunk| chunk.end - chunk.next >= units) {
+                Some(chunk) => chunk,
+                None => {
+                    let want = if own { units + 1 } else { usual };
+                    match self.reserve_chunk(chunks, label, which, units + 1, want)? {
+                        Some(chunk) => chunk,
+                        None => return Ok(None),
+                    }
+                }
+            };
+            let Chunk { segment, generation, .. } = chunk;
+            if !pins::begin_writing(&self.memory, &self.geometry, me, which, segment, generation) {
+                if !own {
+                    chunks.open[label as usize] = None;
+                }
+                continue;
+            }
+            let address = self.geometry.address(segment, chunk.next);
+            chunk.next += units;
+            if !own {
+                chunks.open[label as usize] = Some(chunk);
+            }
+            return Ok(Some(Spot { segment, generation, address, room: u64::from(units) * UNIT }));
+        }
+    }
+
+    /// Says that nothing more is written at what was reserved.
+    pub fn written(&self, which: Writing) {
+        if let Some(me) = &self.attachment {
+            pins::end_writing(&self.memory, &self.geometry, me.slot, which);
+        }
+    }
+
+    /// Reserves a chunk of `want` units, or of what is left if that is at least `need`.
+    fn reserve_chunk(
+        &self,
+        chunks: &mut Chunks,
+        label: Label,
+        which: Writing,
+        need: u32,
+        want: u32,
+    ) -> Result<Option<Chunk>> {
+        let moves = which == Writing::Move;
+        loop {
+            let Some((segment, generation, tail)) = self.open_head(label) else {
+                match self.take(label, need, moves)? {
+                    true => continue,
+                    false => return Ok(None),
+                }
+            };
+            let allocated = self.state(segment).map_or(0, |state| state.allocated);
+            let usable = if self.is_disk_full() {
+                (allocated / UNIT) as u32
+            } else {
+                self.geometry.segment_units()
+            };
+            let left = usable.saturating_sub(tail);
+            if left < need {
+                match self.take(label, need, moves)? {
+                    true => continue,
+                    false => return Ok(None),
+                }
+            }
+            let units = want.min(left);
+            let end = tail + units;
+            if !self.allocate(segment, generation, u64::from(end) * UNIT)? {
+                continue; // The disk counts as full now.
+            }
+            if !self.populate(chunks, label, segment, generation, tail, end)? {
+                return Ok(None);
+            }
+            let reserved = self.transact(|_| {
+                if self.open_head(label) != Some((segment, generation, tail)) {
+                    return Decision::Leave(false);
+                }
+                let address = self.geometry.address(segment, tail);
+                let checker = self.geometry.checker(address, generation);
+                let header = encode_chunk(checker, generation, units);
+                let mut changes = Changes::default();
+                let at = WordAt::log(address.bytes());
+                changes.set(at, header[0]);
+                changes.set(at.plus(1), header[1]);
+                changes.set(self.geometry.row_at(segment, TAIL), u64::from(end));
+                Decision::Commit(changes, true)
+            })?;
+            if reserved {
+                return Ok(Some(Chunk { segment, generation, next: tail + 1, end }));
+            }
+        }
+    }
+
+    /// A queue's head with its generation and tail, if chunks can be reserved in it.
+    fn open_head(&self, label: Label) -> Option<(SegmentId, Generation, u32)> {
+        let segment = self.head(label)?;
+        let state = self.state(segment)?;
+        let tail = u32::try_from(self.row(segment, TAIL)).ok()?;
+        (state.state == State::Active && tail <= self.geometry.segment_units()).then_some((
+            segment,
+            state.generation,
+            tail,
+        ))
+    }
+
+    /// Faults pages in ahead of the tail; `false` if the disk is full all the same.
+    fn populate(
+        &self,
+        chunks: &mut Chunks,
+        label: Label,
+        segment: SegmentId,
+        generation: Generation,
+        tail: u32,
+        end: u32,
+    ) -> Result<bool> {
+        let populated = &mut chunks.populated[label as usize];
+        let (from, to) = (u64::from(tail) * UNIT, u64::from(end) * UNIT);
+        let done = match *populated {
+            Some((of, at, until)) if of == segment && at == generation => until,
+            _ => from,
+        };
+        if to <= done {
+            return Ok(true);
+        }
+        let allocated = self.state(segment).map_or(0, |state| state.allocated);
+        let until = to.max(from + POPULATE_STEP).min(allocated);
+        let start = self.geometry.segment_start(segment) + done;
+        match self.memory.log.populate(start, until.saturating_sub(done)) {
+            Ok(()) => {
+                *populated = Some((segment, generation, until));
+                Ok(true)
+            }
+            Err(error) => {
+                let error = self.log_error("cannot fault pages in", error);
+                if error.kind() == ErrorKind::Full { Ok(false) } else { Err(error) }
+            }
+        }
+    }
+
+    /// Writes a record at what was reserved: the header first, uncommitted unless `stamps` has an
+    /// LSN.
+    pub fn write(&self, spot: Spot, shape: Shape, stamps: Stamps, parts: [&[u8]; 3]) {
+        let checker = self.geometry.checker(spot.address, spot.generation);
+        let [word0, word1] = shape.encode(checker, spot.generation.get());
+        let crc = checker.payload(word0, stamps.created, parts);
+        let at = WordAt::log(spot.address.bytes());
+        let words = &self.memory;
+        words.store(at.plus(COMMITTED_AT / 8), 0);
+        words.store(at.plus(EXPIRY_AT / 8), record::encode_expiry(checker, stamps.expiry));
+        words.store(at.plus(2), u64::from(crc) | (u64::from(stamps.created) << 32));
+        words.store(at, word0);
+        words.store(at.plus(1), word1);
+        let mut offset = spot.address.bytes() + HEADER_BYTES;
+        for part in parts {
+            words.log.write(offset, part);
+            offset += part.len() as u64;
+        }
+        if let Some(lsn) = stamps.lsn {
+            words.store(at.plus(COMMITTED_AT / 8), record::encode_committed(checker, lsn));
+        }
+    }
+
+    /// Where a record's committed word is.
+    pub fn committed_at(address: Address) -> WordAt {
+        WordAt::log(address.bytes() + COMMITTED_AT)
+    }
+}

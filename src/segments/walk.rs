@@ -1,0 +1,103 @@
+//! Walking a segment: from chunk to chunk, from record to record.
+//!
+//! A walk trusts nothing unchecked: a record's lengths carry a check, and the first header that
+//! fails it ends its chunk; a chunk header that fails ends the segment.
+
+use super::ground::Ground;
+use super::read::{self, Spot};
+use crate::format::intent::WordAt;
+use crate::format::place::{Generation, SegmentId, UNIT};
+use crate::format::record::Shape;
+use crate::format::segment::{TAIL, decode_chunk};
+use crate::sys::words::Words;
+
+/// Where a walk is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cursor {
+    /// The segment.
+    pub segment: SegmentId,
+    /// Its generation.
+    pub generation: Generation,
+    /// Units from its start to the next record or chunk header.
+    pub position: u32,
+    /// Units from its start to the end of the chunk; equal to `position` between chunks.
+    chunk_end: u32,
+}
+
+impl Cursor {
+    /// At the start of a segment.
+    pub fn start(segment: SegmentId, generation: Generation) -> Self {
+        Self { segment, generation, position: 0, chunk_end: 0 }
+    }
+
+    /// At a position that a walk in the same generation came to: goes over the chunks before it.
+    pub fn resume(
+        ground: &Ground,
+        segment: SegmentId,
+        generation: Generation,
+        position: u32,
+    ) -> Self {
+        let mut cursor = Self::start(segment, generation);
+        while cursor.chunk_end <= position {
+            cursor.position = cursor.chunk_end;
+            if cursor.position >= tail(ground, segment) || !cursor.enter_chunk(ground) {
+                break;
+            }
+        }
+        cursor.position = position;
+        cursor.chunk_end = cursor.chunk_end.max(position);
+        cursor
+    }
+
+    /// The next record, whatever it is; `None` at the end.
+    pub fn next(&mut self, ground: &Ground) -> Option<(Spot, Shape)> {
+        loop {
+            if self.position == self.chunk_end {
+                if self.position >= tail(ground, self.segment) || !self.enter_chunk(ground) {
+                    return None;
+                }
+            }
+            match self.record(ground) {
+                Some((spot, shape)) => {
+                    self.position += (shape.footprint() / UNIT) as u32;
+                    return Some((spot, shape));
+                }
+                None => self.position = self.chunk_end,
+            }
+        }
+    }
+
+    fn record(&self, ground: &Ground) -> Option<(Spot, Shape)> {
+        let address = ground.geometry.address(self.segment, self.position);
+        let mut spot = read::spot_in(&ground.memory, &ground.geometry, address)?;
+        if spot.generation != self.generation || spot.segment != self.segment {
+            return None;
+        }
+        spot.room = spot.room.min(u64::from(self.chunk_end - self.position) * UNIT);
+        let (shape, _) = read::shape(&ground.memory, &ground.geometry, spot)?;
+        Some((spot, shape))
+    }
+
+    /// Goes behind the chunk header at the position; `false` if there is none.
+    fn enter_chunk(&mut self, ground: &Ground) -> bool {
+        let address = ground.geometry.address(self.segment, self.position);
+        let at = WordAt::log(address.bytes());
+        let header = [ground.memory.load(at), ground.memory.load(at.plus(1))];
+        let checker = ground.geometry.checker(address, self.generation);
+        let allocated = ground.state(self.segment).map_or(0, |state| state.allocated) / UNIT;
+        match decode_chunk(checker, self.generation, header) {
+            Some(units) if u64::from(self.position) + u64::from(units) <= allocated => {
+                self.chunk_end = self.position + units;
+                self.position += 1;
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
+/// Units reserved in a segment.
+pub fn tail(ground: &Ground, segment: SegmentId) -> u32 {
+    let tail = ground.row(segment, TAIL).min(u64::from(ground.geometry.segment_units()));
+    tail as u32
+}
