@@ -166,6 +166,11 @@ impl Groups {
         }
     }
 
+    /// The key's probe.
+    pub fn probe(&self) -> Probe {
+        self.probe
+    }
+
     /// All 32 slots.
     pub fn all(&self) -> impl Iterator<Item = Found> + '_ {
         (0..2 * GROUP_SLOTS).map(|i| self.slot(i / GROUP_SLOTS, i % GROUP_SLOTS))

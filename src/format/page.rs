@@ -77,12 +77,6 @@ impl Probe {
         let b = a ^ group_step(tag);
         Self { hash, tag, group_a: a as usize * GROUP_SLOTS, group_b: b as usize * GROUP_SLOTS }
     }
-
-    /// The 32 positions in its page where the key may be, first group first.
-    #[inline]
-    pub fn positions(self) -> impl Iterator<Item = usize> {
-        (self.group_a..self.group_a + GROUP_SLOTS).chain(self.group_b..self.group_b + GROUP_SLOTS)
-    }
 }
 
 /// The other group of a slot at `position` with this tag: its first position.

@@ -88,11 +88,6 @@ impl Pins {
             }
         }
     }
-
-    /// Segments that this process has pinned by views.
-    pub fn pinned(&self) -> usize {
-        self.counts.iter().filter(|count| count.load(Ordering::Relaxed) > 0).count()
-    }
 }
 
 /// Says that this process writes into a segment, if that still takes records in this generation.
@@ -139,6 +134,30 @@ pub fn is_pinned(
             || words.load(geometry.writing_at(slot, 1)) == segment.index() + 1;
         pinned && (slot == me || !liveness.is_dead(slot))
     })
+}
+
+/// Segments of the first `segments` that living processes have pinned by views.
+pub fn count(
+    words: &impl Words,
+    geometry: &Geometry,
+    segments: u16,
+    me: ProcessSlot,
+    liveness: &impl Liveness,
+) -> u32 {
+    let seen = words.load(control::PROCESSES_SEEN).min(u64::from(geometry.max_processes));
+    (0..segments)
+        .step_by(64)
+        .map(|first| {
+            let mut pinned = 0;
+            for slot in (0..seen as u16).filter_map(ProcessSlot::new) {
+                let bits = words.load(geometry.pin_at(slot, SegmentId::new(first)).0);
+                if bits & !pinned != 0 && (slot == me || !liveness.is_dead(slot)) {
+                    pinned |= bits;
+                }
+            }
+            pinned.count_ones()
+        })
+        .sum()
 }
 
 /// Clears the pins that a dead process left in a slot that is about to be used again.

@@ -45,15 +45,6 @@ pub struct Record {
     checker: Checker,
 }
 
-/// Why there is no record where a slot says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unreadable {
-    /// The segment was reused: the slot was read before that, or outlived a power cut.
-    Stale,
-    /// The bytes fail their checks.
-    Damaged,
-}
-
 /// The record's spot, if a slot's segment is of the slot's generation. `slot` is of the index; a
 /// walk uses [`spot_in`].
 #[inline]
@@ -145,6 +136,12 @@ impl Record {
             && log.equals(self.body() + u64::from(self.shape.metadata), key)
     }
 
+    /// Appends its key, unchecked.
+    pub fn read_key(&self, log: &Mapping, key: &mut Vec<u8>) -> bool {
+        let start = self.body() + u64::from(self.shape.metadata);
+        log.read_into(start, usize::from(self.shape.key), key)
+    }
+
     /// Appends metadata, key and value, checked, to `bytes`; what was appended is taken back if the
     /// check fails.
     pub fn read_all(&self, memory: &Memory, geometry: &Geometry, bytes: &mut Vec<u8>) -> bool {
@@ -157,6 +154,12 @@ impl Record {
             bytes.truncate(start);
         }
         whole
+    }
+
+    /// The key in what [`Record::read_all`] appended.
+    pub fn key_in<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
+        let start = usize::from(self.shape.metadata);
+        bytes.get(start..start + usize::from(self.shape.key)).unwrap_or_default()
     }
 
     /// Replaces `value` by the value of a record whose key was found equal to `key`; `false`, with

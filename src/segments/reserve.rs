@@ -53,13 +53,15 @@ pub struct Stamps {
 
 impl Ground {
     /// Room for a record of `units` in a queue. The segment is pinned by the process's `which` word
-    /// until [`Ground::written`]. `None`: there is no room now.
+    /// until [`Ground::written`]. The last free segment is taken only if `last` is set. `None`: there
+    /// is no room now.
     pub fn reserve(
         &self,
         chunks: &mut Chunks,
         label: Label,
         which: Writing,
         units: u32,
+        last: bool,
     ) -> Result<Option<Spot>> {
         let me = self.attachment()?.slot;
         let usual = (self.geometry.segment_units() / CHUNKS_A_SEGMENT).min(CHUNK_UNITS);
@@ -70,7 +72,7 @@ impl Ground {
                 Some(chunk) => chunk,
                 None => {
                     let want = if own { units + 1 } else { usual };
-                    match self.reserve_chunk(chunks, label, which, units + 1, want)? {
+                    match self.reserve_chunk(chunks, label, units + 1, want, last)? {
                         Some(chunk) => chunk,
                         None => return Ok(None),
                     }
@@ -104,14 +106,13 @@ impl Ground {
         &self,
         chunks: &mut Chunks,
         label: Label,
-        which: Writing,
         need: u32,
         want: u32,
+        last: bool,
     ) -> Result<Option<Chunk>> {
-        let moves = which == Writing::Move;
         loop {
             let Some((segment, generation, tail)) = self.open_head(label) else {
-                match self.take(label, need, moves)? {
+                match self.take(label, need, last)? {
                     true => continue,
                     false => return Ok(None),
                 }
@@ -124,7 +125,7 @@ impl Ground {
             };
             let left = usable.saturating_sub(tail);
             if left < need {
-                match self.take(label, need, moves)? {
+                match self.take(label, need, last)? {
                     true => continue,
                     false => return Ok(None),
                 }

@@ -95,6 +95,19 @@ impl Counters {
     }
 }
 
+impl Counters {
+    /// What was counted and is not in a process slot: all of it, in a reader that writes nothing.
+    pub fn pending(&self) -> [u64; COUNTS] {
+        let mut pending = [0u64; COUNTS];
+        for stripe in &self.stripes {
+            for (total, counter) in pending.iter_mut().zip(&stripe.0) {
+                *total += counter.load(Ordering::Relaxed);
+            }
+        }
+        pending
+    }
+}
+
 /// The counters of all process slots, summed.
 pub fn totals(words: &impl Words, geometry: &Geometry) -> [u64; COUNTS] {
     let seen = words.load(control::PROCESSES_SEEN).min(u64::from(geometry.max_processes));

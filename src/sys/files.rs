@@ -73,6 +73,21 @@ pub fn replace(directory: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
     sync_directory(directory)
 }
 
+/// Puts an empty file, open to read and write, in place of `directory/name`.
+pub fn replace_with_empty(directory: &Path, name: &str) -> io::Result<File> {
+    let temporary = directory.join(format!("{name}.new"));
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&temporary)?;
+    fs::rename(&temporary, directory.join(name))?;
+    sync_directory(directory)?;
+    Ok(file)
+}
+
 /// Makes the names in a directory durable.
 pub fn sync_directory(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()

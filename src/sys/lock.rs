@@ -9,6 +9,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::mem::ManuallyDrop;
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::fork;
@@ -29,6 +30,14 @@ impl LockFile {
             register(file.as_raw_fd());
             Ok(Self { file: ManuallyDrop::new(file), opened: fork::generation() })
         })
+    }
+
+    /// Whether this is the file that `path` names now.
+    pub fn is_at(&self, path: &Path) -> bool {
+        match (self.file.metadata(), std::fs::metadata(path)) {
+            (Ok(own), Ok(there)) => own.ino() == there.ino() && own.dev() == there.dev(),
+            _ => false,
+        }
     }
 
     /// Locks a byte; `false` if another description has it locked.

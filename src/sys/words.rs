@@ -20,8 +20,6 @@ pub trait Words {
     fn fence(&self);
     /// Acquire fence: loads before it, even relaxed ones, stay before what follows.
     fn acquire_fence(&self);
-    /// Release fence: stores after it, even relaxed ones, are not seen before what precedes it.
-    fn release_fence(&self);
 }
 
 /// Changes a word by `change` until it sticks or `change` has nothing more to do.

@@ -1,0 +1,116 @@
+//! The options of a cache.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::FileCache;
+use crate::config::{self, Durability, Options};
+use crate::error::Result;
+use crate::open::{Request, Seams};
+
+/// Options of a cache; see [`FileCache::builder`].
+///
+/// Limits belong to the store and hold for all processes: the newest opener's count. Those not named
+/// stay as they are.
+#[derive(Clone, Debug, Default)]
+pub struct Builder {
+    options: Options,
+    seams: Seams,
+}
+
+impl Builder {
+    /// The most entries, at least 1. Exact at every moment; at the limit a put evicts an entry first.
+    pub fn max_entries(mut self, entries: u64) -> Self {
+        self.options.max_entries = Some(entries);
+        self
+    }
+
+    /// The most bytes of disk for everything in the directory. Exact at every moment. A limit too
+    /// small to work is refused with the smallest that works (some 2 MiB).
+    pub fn max_bytes(mut self, bytes: u64) -> Self {
+        self.options.max_bytes = Some(bytes);
+        self
+    }
+
+    /// How long entries live that are stored without a time of their own. Whole milliseconds, rounded
+    /// up; [`Duration::MAX`] is forever.
+    pub fn time_to_live(mut self, time: Duration) -> Self {
+        self.options.ttl_ms = Some(Some(config::millis(time)));
+        self
+    }
+
+    /// Bytes of the file system that the cache leaves free: it stops growing before, and evicts.
+    pub fn min_free_space(mut self, bytes: u64) -> Self {
+        self.options.min_free = Some(bytes);
+        self
+    }
+
+    /// When writes become durable; the operating system decides unless said otherwise.
+    pub fn durability(mut self, durability: Durability) -> Self {
+        self.options.durability = durability;
+        self
+    }
+
+    /// How long to wait for a process that holds the write lock and does not move (stopped in the
+    /// wrong nanoseconds): 1 second unless said otherwise. Then the write fails with `Busy`.
+    pub fn lock_timeout(mut self, time: Duration) -> Self {
+        self.options.lock_timeout = time;
+        self
+    }
+
+    /// Processes that may use a new store at a time, from 1 to 1,024, which is the default. Each
+    /// takes 1 KiB of disk while attached.
+    pub fn max_processes(mut self, processes: u16) -> Self {
+        self.options.max_processes = Some(processes);
+        self
+    }
+
+    /// Whether to create a store where there is none (yes unless said otherwise).
+    pub fn create(mut self, create: bool) -> Self {
+        self.options.create = create;
+        self
+    }
+
+    /// For experts: bytes of a segment in a new store, a power of two from 64 KiB to 256 MiB. The
+    /// largest entry is what fits one. By default the limit makes 16 to 80 segments.
+    pub fn segment_size(mut self, bytes: u64) -> Self {
+        self.options.segment_size = Some(bytes);
+        self
+    }
+
+    /// Opens for reading alone: writes nothing at all, not even that somebody reads, takes no
+    /// process slot, and works on read-only file systems. Writes fail with `ReadOnly`. Where the index
+    /// needs mending after another boot, a private copy is mended in memory.
+    pub fn read_only(mut self, read_only: bool) -> Self {
+        self.options.read_only = read_only;
+        self
+    }
+
+    /// For tests: a clock, boot id and file system type that are set by hand.
+    #[doc(hidden)]
+    pub fn seams(mut self, seams: Seams) -> Self {
+        self.seams = seams;
+        self
+    }
+
+    /// Opens the cache in `directory`, or creates it. A directory that larder makes is private to its
+    /// user (0700); one that exists keeps its mode.
+    ///
+    /// # Errors
+    ///
+    /// - `InvalidOption`: an option that cannot be met; the message names what can.
+    /// - `NotAStore`: other files are in the directory, or there is none and `create(false)`.
+    /// - `NewerVersion`: a later larder wrote it. Nothing is touched.
+    /// - `Damaged`: a file is missing, damaged or another store's. Nothing is touched.
+    /// - `Unsupported`: a network file system or FUSE.
+    /// - `Full`: the disk has no room for an empty store.
+    /// - `Busy`: the process slots are taken, or another process is creating, mending or resizing.
+    /// - `Io`: the operating system refuses something.
+    pub fn open(&self, directory: impl AsRef<Path>) -> Result<FileCache> {
+        FileCache::from_request(Request {
+            directory: directory.as_ref().to_owned(),
+            options: self.options.clone(),
+            seams: self.seams.clone(),
+        })
+    }
+}

@@ -1,0 +1,227 @@
+//! Writing: insert and remove.
+
+use std::time::Duration;
+
+use super::{FileCache, Process};
+use crate::config::{self, Durability, Ttl};
+use crate::entries::{self, Outcome, Publication};
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::LOG_FILE;
+use crate::format::control;
+use crate::format::place::{Millis, UNIT};
+use crate::format::record::{KEY_LIMIT, Shape};
+use crate::format::segment::Label;
+use crate::reclaim::{self, Worker};
+use crate::segments::Ground;
+use crate::segments::pins::Writing;
+use crate::segments::read::Spot;
+use crate::segments::reserve::Stamps;
+use crate::segments::statistics::Count;
+use crate::sync;
+use crate::sys::words::Words;
+
+/// A put whose segment is taken from under it this often gives up.
+const TRIES: u32 = 64;
+
+impl FileCache {
+    /// Stores a value, in place of the key's old one, for the store's time to live.
+    ///
+    /// When it returns, every process sees the value, and a kill of this one cannot undo it.
+    ///
+    /// # Errors
+    ///
+    /// - `TooLarge`: a key of more than 65,535 bytes, or an entry larger than a segment; the message
+    ///   names the limit.
+    /// - `Full`: there is no room on the disk, and nothing to evict.
+    /// - `Busy`: a stopped process holds the write lock.
+    /// - `ReadOnly`, `Io`.
+    ///
+    /// After an error the old value is still there.
+    pub fn insert(&self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<()> {
+        self.insert_with_ttl(key, value, Ttl::Default)
+    }
+
+    /// Stores a value for a time of its own: a [`Duration`], or a [`Ttl`]. Zero is expired at once;
+    /// the longest time is forever.
+    ///
+    /// # Errors
+    ///
+    /// As [`FileCache::insert`].
+    pub fn insert_with_ttl(
+        &self,
+        key: impl AsRef<[u8]>,
+        value: impl AsRef<[u8]>,
+        ttl: impl Into<Ttl>,
+    ) -> Result<()> {
+        let (key, value, ttl) = (key.as_ref(), value.as_ref(), ttl.into());
+        let process = self.process()?;
+        let ground = &process.ground;
+        ground.attachment()?;
+        let shape = shape(ground, key, value)?;
+        if ttl == Ttl::After(Duration::ZERO) {
+            return self.remove(key).map(|_| ());
+        }
+        {
+            let mut worker = process.worker();
+            sync_before(ground)?;
+            process.store(&mut worker, key, value, shape, ttl)?;
+        }
+        ground.count(Count::Inserts, 1);
+        ground.count(Count::BytesPut, shape.footprint());
+        sync_after(ground)
+    }
+
+    /// Removes a key; whether it was there and had not expired.
+    ///
+    /// # Errors
+    ///
+    /// `Busy`, `ReadOnly`, and `Io` where durability asks for a sync.
+    pub fn remove(&self, key: impl AsRef<[u8]>) -> Result<bool> {
+        let key = key.as_ref();
+        let process = self.process()?;
+        let ground = &process.ground;
+        ground.attachment()?;
+        if key.len() > KEY_LIMIT {
+            return Ok(false);
+        }
+        let removed = {
+            let mut worker = process.worker();
+            sync_before(ground)?;
+            reclaim::upkeep(ground, &mut worker, UNIT)?;
+            entries::remove(ground, ground.hash(key), key)?
+        };
+        if removed {
+            ground.count(Count::Removes, 1);
+        }
+        sync_after(ground)?;
+        Ok(removed)
+    }
+}
+
+impl Process {
+    fn store(
+        &self,
+        worker: &mut Worker,
+        key: &[u8],
+        value: &[u8],
+        shape: Shape,
+        ttl: Ttl,
+    ) -> Result<()> {
+        let ground = &self.ground;
+        reclaim::upkeep(ground, worker, shape.footprint())?;
+        let now = ground.now();
+        let default = ground.memory.load(control::DEFAULT_TTL);
+        let default = (default < Millis::NEVER.get()).then_some(default);
+        let expiry = ttl.expiry(|| now, default);
+        let stamps = Stamps { created: (now.get() / 1000) as u32, expiry, lsn: None };
+        let hash = ground.hash(key);
+        for _ in 0..TRIES {
+            let located = entries::locate(ground, hash, key);
+            let label = match &located.entry {
+                Some((_, record)) => ground.state(record.spot.segment).map(|state| state.label),
+                None if located.has_young_ghost(ground, ground.lsn()) => Some(Label::Main),
+                None => None,
+            };
+            let label = label.unwrap_or(Label::Probation);
+            let spot = self.room(worker, label, shape)?;
+            ground.write(spot, shape, stamps, [b"", key, value]);
+            let new =
+                Publication { hash, key, spot, units: (shape.footprint() / UNIT) as u32, expiry };
+            let published = self.publish(worker, located, new);
+            ground.written(Writing::Put);
+            if published? {
+                // The entry is stored: what keeps the index from growing now is met again.
+                worker.index_wants = entries::grow(ground, &mut worker.backed).unwrap_or(false);
+                return Ok(());
+            }
+        }
+        Err(ground.busy("other processes reuse every segment as soon as it is written"))
+    }
+
+    /// Publishes a written record; `false` if it has to be written elsewhere.
+    fn publish(
+        &self,
+        worker: &mut Worker,
+        mut located: entries::Located,
+        new: Publication<'_>,
+    ) -> Result<bool> {
+        let ground = &self.ground;
+        loop {
+            match entries::publish(ground, located, new)? {
+                Outcome::Published(_) => return Ok(true),
+                Outcome::Moved => return Ok(false),
+                Outcome::AtLimit => {
+                    if !reclaim::evict_one(ground, worker)? {
+                        return Err(ground.full());
+                    }
+                }
+                Outcome::NeedsSync => sync::barrier(ground)?,
+            }
+            located = entries::locate(ground, new.hash, new.key);
+        }
+    }
+
+    /// Room for a record, by reclaiming some if there is none.
+    fn room(&self, worker: &mut Worker, label: Label, shape: Shape) -> Result<Spot> {
+        let ground = &self.ground;
+        let units = (shape.footprint() / UNIT) as u32;
+        let mut last = false;
+        for _ in 0..TRIES {
+            if let Some(spot) =
+                ground.reserve(&mut worker.chunks, label, Writing::Put, units, last)?
+            {
+                return Ok(spot);
+            }
+            last = true;
+            if !reclaim::make_room(ground, worker, units + 1)? {
+                break;
+            }
+        }
+        Err(ground.full())
+    }
+}
+
+/// The shape of an entry, if it is not too large.
+fn shape(ground: &Ground, key: &[u8], value: &[u8]) -> Result<Shape> {
+    let too_large = |what: String, next: String| {
+        Err(Error::new(ErrorKind::TooLarge, &ground.directory.join(LOG_FILE), what, next))
+    };
+    if key.len() > KEY_LIMIT {
+        return too_large(
+            format!("the key has {} bytes, more than {KEY_LIMIT}", key.len()),
+            "Use a shorter key, such as a hash of it.".into(),
+        );
+    }
+    let empty = Shape { value: 0, key: key.len() as u16, metadata: 0, flags: 0 };
+    let limit = ground.geometry.record_limit() - empty.bytes();
+    match u32::try_from(value.len()) {
+        Ok(value) if u64::from(value) <= limit => Ok(Shape { value, ..empty }),
+        _ => too_large(
+            format!("the value has {} bytes, more than {limit}", value.len()),
+            "Store less, or create the store with a larger max_bytes or segment_size.".into(),
+        ),
+    }
+}
+
+/// In a store that syncs at intervals, the first write after one does it.
+fn sync_before(ground: &Ground) -> Result<()> {
+    match ground.durability {
+        Durability::Every(interval) if is_sync_due(ground, interval) => sync::barrier(ground),
+        _ => Ok(()),
+    }
+}
+
+/// Whether an interval has passed since the last sync. (A clock that went back makes it due.)
+pub(super) fn is_sync_due(ground: &Ground, interval: Duration) -> bool {
+    let synced = ground.memory.load(control::SYNCED_AT);
+    let now = ground.now().get();
+    now < synced || now - synced >= config::millis(interval)
+}
+
+/// In a store where each write is durable, makes it so.
+pub(super) fn sync_after(ground: &Ground) -> Result<()> {
+    match ground.durability {
+        Durability::EachWrite => sync::barrier(ground),
+        Durability::OsDecides | Durability::Every(_) => Ok(()),
+    }
+}

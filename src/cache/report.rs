@@ -1,0 +1,195 @@
+//! What a cache says of itself, and the upkeep that one may ask for.
+
+use super::put::is_sync_due;
+use super::{FileCache, Process};
+use crate::config::Durability;
+use crate::error::Result;
+use crate::format::control;
+use crate::format::place::Millis;
+use crate::format::segment::State;
+use crate::reclaim;
+use crate::segments::statistics::{self, COUNTS, Count};
+use crate::sync;
+use crate::sys::words::Words;
+
+/// A cache in numbers: of the store, over all its processes, since its creation.
+///
+/// Counters of other processes lag by up to some hundred; the rest is exact when it is read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Entries, as [`FileCache::len`].
+    pub entries: u64,
+    /// The most entries (`u64::MAX`: no limit).
+    pub max_entries: u64,
+    /// The most bytes of disk.
+    pub max_bytes: u64,
+    /// Default time to live in milliseconds; `None`: forever.
+    pub time_to_live_ms: Option<u64>,
+    /// Bytes of live records, with their headers.
+    pub live_bytes: u64,
+    /// Bytes of the log in use, live or dead.
+    pub used_bytes: u64,
+    /// Bytes of disk that log segments may take by now.
+    pub log_bytes: u64,
+    /// Bytes of disk of the index.
+    pub index_bytes: u64,
+    /// Segments in use.
+    pub segments_used: u64,
+    /// Segments that the log has room for.
+    pub segments: u64,
+    /// Bytes of a segment.
+    pub segment_bytes: u64,
+    /// Reads that found their key.
+    pub hits: u64,
+    /// Reads that did not.
+    pub misses: u64,
+    /// Entries stored.
+    pub inserts: u64,
+    /// Entries removed by their key.
+    pub removes: u64,
+    /// Live entries dropped for want of room.
+    pub evictions: u64,
+    /// Expired and cleared entries collected.
+    pub expirations: u64,
+    /// Entries copied by compaction and eviction.
+    pub moves: u64,
+    /// Bytes of records written by puts.
+    pub bytes_put: u64,
+    /// Bytes of records written by moves.
+    pub bytes_moved: u64,
+    /// Records that failed their checks when they were read.
+    pub damaged: u64,
+    /// Computed values that could not be stored.
+    pub unstored: u64,
+    /// Views that had to be copies.
+    pub view_copies: u64,
+    /// Syncs completed.
+    pub syncs: u64,
+}
+
+/// What upkeep did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Maintenance {
+    /// Expired and cleared entries collected.
+    pub collected: u64,
+    /// Live entries evicted to keep room for the next puts.
+    pub evicted: u64,
+    /// Entries moved.
+    pub moved: u64,
+    /// Segments that can be taken now and could not before.
+    pub segments_freed: u64,
+}
+
+impl FileCache {
+    /// The cache in numbers. Reads some words a segment and a process.
+    pub fn stats(&self) -> Stats {
+        let Ok(process) = self.process() else { return Stats::default() };
+        let mut stats = process.sizes();
+        stats.entries = self.len();
+        let totals = process.totals();
+        let count = |count: Count| totals[count as usize];
+        stats.hits = count(Count::Hits);
+        stats.misses = count(Count::Misses);
+        stats.inserts = count(Count::Inserts);
+        stats.removes = count(Count::Removes);
+        stats.evictions = count(Count::Evictions);
+        stats.expirations = count(Count::Expirations);
+        stats.moves = count(Count::Moves);
+        stats.bytes_put = count(Count::BytesPut);
+        stats.bytes_moved = count(Count::BytesMoved);
+        stats.damaged = count(Count::Damaged);
+        stats.unstored = count(Count::Unstored);
+        stats.view_copies = count(Count::ViewCopies);
+        stats.syncs = count(Count::Syncs);
+        stats
+    }
+
+    /// Does all upkeep that is due, so that puts have none to do: collects what expired or was
+    /// cleared, frees segments ahead, and syncs where durability asks for it. For idle moments.
+    ///
+    /// # Errors
+    ///
+    /// `Busy`, `ReadOnly`, `Io`.
+    pub fn maintain(&self) -> Result<Maintenance> {
+        let process = self.process()?;
+        let ground = &process.ground;
+        let report =
+            process.reporting(|| reclaim::maintain(ground, &mut process.worker()).map(|()| 0))?;
+        if let Durability::Every(interval) = ground.durability {
+            if is_sync_due(ground, interval) {
+                sync::barrier(ground)?;
+            }
+        }
+        Ok(report)
+    }
+
+    /// Compacts all segments with dead space, so that as much as possible is free. Evicts nothing
+    /// that has room. Rewrites up to the whole cache: puts do as much of it as they need by
+    /// themselves.
+    ///
+    /// # Errors
+    ///
+    /// `Busy`, `ReadOnly`, `Io`.
+    pub fn compact(&self) -> Result<Maintenance> {
+        let process = self.process()?;
+        let ground = &process.ground;
+        process.reporting(|| {
+            let mut worker = process.worker();
+            reclaim::maintain(ground, &mut worker)?;
+            reclaim::compact_all(ground, &mut worker)
+        })
+    }
+}
+
+impl Process {
+    fn totals(&self) -> [u64; COUNTS] {
+        self.ground.flush_counters();
+        let own = self.ground.counters.pending();
+        let mut totals = statistics::totals(&self.ground.memory, &self.ground.geometry);
+        for (total, own) in totals.iter_mut().zip(own) {
+            *total = total.wrapping_add(own);
+        }
+        totals
+    }
+
+    fn reporting(&self, work: impl FnOnce() -> Result<u64>) -> Result<Maintenance> {
+        self.ground.attachment()?;
+        let before = self.totals();
+        let segments_freed = work()?;
+        let after = self.totals();
+        let more = |count: Count| after[count as usize].wrapping_sub(before[count as usize]);
+        Ok(Maintenance {
+            collected: more(Count::Expirations),
+            evicted: more(Count::Evictions),
+            moved: more(Count::Moves),
+            segments_freed,
+        })
+    }
+
+    fn sizes(&self) -> Stats {
+        let ground = &self.ground;
+        let word = |at| ground.memory.load(at);
+        let ttl = word(control::DEFAULT_TTL);
+        let mut stats = Stats {
+            max_entries: word(control::MAX_ENTRIES),
+            max_bytes: word(control::MAX_BYTES),
+            time_to_live_ms: (ttl < Millis::NEVER.get()).then_some(ttl),
+            log_bytes: word(control::LOG_GRANTED),
+            index_bytes: word(control::INDEX_GRANTED),
+            segments: u64::from(ground.segment_count()),
+            segment_bytes: ground.geometry.segment_bytes(),
+            ..Stats::default()
+        };
+        for segment in ground.segments() {
+            if ground.state(segment).is_some_and(|state| state.state != State::Free) {
+                let unit = crate::format::place::UNIT;
+                stats.segments_used += 1;
+                stats.live_bytes += u64::from(ground.live(segment).units) * unit;
+                stats.used_bytes += u64::from(crate::segments::walk::tail(ground, segment)) * unit;
+            }
+        }
+        stats
+    }
+}

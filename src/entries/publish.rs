@@ -1,0 +1,167 @@
+//! Publishing: a record becomes the key's entry by one store of its slot.
+
+use super::locate::{Located, Place, locate, record_of};
+use super::release::release;
+use crate::error::Result;
+use crate::format::control;
+use crate::format::intent::WordAt;
+use crate::format::place::{Lsn, Millis};
+use crate::format::record::encode_committed;
+use crate::format::segment::{FIRST_EXPIRY, LAST_EXPIRY, LIVE, Live};
+use crate::format::slot::Slot;
+use crate::index::Found;
+use crate::segments::Ground;
+use crate::segments::ground::{Decision, Lock};
+use crate::segments::read::Spot;
+use crate::segments::statistics::Count;
+use crate::sys::words::{Words, update};
+use crate::transaction::Changes;
+
+/// A record that is written and waits to be published.
+#[derive(Clone, Copy, Debug)]
+pub struct Publication<'a> {
+    /// Its key's hash.
+    pub hash: u64,
+    /// Its key.
+    pub key: &'a [u8],
+    /// Where it is.
+    pub spot: Spot,
+    /// Its length in the log.
+    pub units: u32,
+    /// When it expires.
+    pub expiry: Millis,
+}
+
+/// What came of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is the key's entry now.
+    Published(Lsn),
+    /// Entries are at their limit: one has to go first.
+    AtLimit,
+    /// The segment no longer takes records: it has to be written elsewhere.
+    Moved,
+    /// All slots are taken by what a split moved and no sync covered yet.
+    NeedsSync,
+}
+
+/// What a look under the lock came to.
+enum Look {
+    Done(Outcome),
+    /// Something changed since the key was located.
+    Again,
+    /// Overflow evicted an entry.
+    Displaced(Lsn),
+}
+
+/// Publishes a record, in place of the key's old entry if there is one.
+pub fn publish(ground: &Ground, mut located: Located, new: Publication<'_>) -> Result<Outcome> {
+    widen_expiry(ground, new.spot, new.expiry);
+    loop {
+        let place = match &located.entry {
+            Some((found, _)) => Some(Place::Vacant(*found)),
+            None => located.place(ground),
+        };
+        let Some(place) = place else { return Ok(Outcome::NeedsSync) };
+        match ground.transact(|held| decide(ground, held, &located, place, &new))? {
+            Look::Done(outcome) => return Ok(outcome),
+            Look::Again => located = locate(ground, new.hash, new.key),
+            Look::Displaced(lsn) => {
+                ground.count(Count::Evictions, 1);
+                return Ok(Outcome::Published(lsn));
+            }
+        }
+    }
+}
+
+fn decide(
+    ground: &Ground,
+    held: &Lock<'_, '_>,
+    located: &Located,
+    place: Place,
+    new: &Publication<'_>,
+) -> Decision<Look> {
+    let words = &ground.memory;
+    let (Place::Vacant(target) | Place::Overflow(target)) = place;
+    if !located.still_holds(ground, held.lsn(), target) {
+        return Decision::Leave(Look::Again);
+    }
+    let takes = ground
+        .state(new.spot.segment)
+        .is_some_and(|state| state.generation == new.spot.generation && state.is_writable());
+    if !takes {
+        return Decision::Leave(Look::Done(Outcome::Moved));
+    }
+    let adds = located.entry.is_none() && matches!(place, Place::Vacant(_));
+    let entries = words.load(control::ENTRIES);
+    if adds && entries >= words.load(control::MAX_ENTRIES) {
+        return Decision::Leave(Look::Done(Outcome::AtLimit));
+    }
+    let lsn = held.lsn();
+    let mut changes = Changes::default();
+    // First what goes, then what comes: both may be in the same segment.
+    let mut frequency = 0;
+    match (&located.entry, place) {
+        (Some((found, record)), _) => {
+            frequency = found.slot.frequency();
+            release(ground, &mut changes, *found, Some(record));
+        }
+        (None, Place::Overflow(found)) => {
+            release(ground, &mut changes, found, record_of(ground, found).as_ref());
+        }
+        (None, Place::Vacant(_)) => {}
+    }
+    for (found, record) in &located.older {
+        if changes.has_room(8) {
+            release(ground, &mut changes, *found, Some(record));
+        }
+    }
+    let checker = ground.geometry.checker(new.spot.address, new.spot.generation);
+    let slot = Slot::new(
+        ground.index().probe(new.hash).tag,
+        new.spot.address,
+        new.spot.generation,
+        frequency,
+    );
+    changes.set(Ground::committed_at(new.spot.address), encode_committed(checker, lsn));
+    changes.set(slot_at(ground, target), slot.word());
+    changes.update(words, ground.geometry.row_at(new.spot.segment, LIVE), |live| {
+        Live::decode(live).plus(new.units).encode()
+    });
+    changes.update(words, control::ENTRIES, |entries| entries + 1);
+    let published = match place {
+        Place::Overflow(_) => Look::Displaced(lsn),
+        Place::Vacant(_) => Look::Done(Outcome::Published(lsn)),
+    };
+    Decision::Commit(changes, published)
+}
+
+impl Located {
+    /// Whether what was found out about the key still holds, asked under the lock whose transaction
+    /// is `now`: nothing was committed since, or the slots that matter are the same.
+    pub fn still_holds(&self, ground: &Ground, now: Lsn, target: Found) -> bool {
+        if now == self.seen {
+            return true;
+        }
+        let index = ground.index();
+        let probe = self.groups.probe();
+        index.page_of(probe.hash) == self.groups.page
+            && index.groups(probe, self.groups.page).agrees_with(&self.groups, target.position)
+    }
+}
+
+fn slot_at(ground: &Ground, found: Found) -> WordAt {
+    ground.index().at(found.page, found.position)
+}
+
+/// Widens a segment's bounds of expiry, before the record that needs it can be seen.
+pub fn widen_expiry(ground: &Ground, spot: Spot, expiry: Millis) {
+    let row = |word| ground.geometry.row_at(spot.segment, word);
+    let words = &ground.memory;
+    update(words, row(FIRST_EXPIRY), |first| (expiry.get() < first).then_some(expiry.get()));
+    update(words, row(LAST_EXPIRY), |last| (expiry.get() > last).then_some(expiry.get()));
+    if expiry != Millis::NEVER {
+        let due = crate::policy::sweep_due(expiry).get();
+        update(words, control::SWEEP_DUE, |old| (due < old).then_some(due));
+    }
+}

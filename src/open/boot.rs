@@ -1,0 +1,371 @@
+//! The first opening after another boot (or of copied files): one pass over the index, without
+//! reading the log.
+//!
+//! Each slot is as of the last sync or later, and a later one whose record did not reach the disk
+//! fails its checks: so the index is used as it lies. The epoch is raised, so that nothing that was
+//! half written passes for new; slots that do not fit their segment go; slots that a split moved to a
+//! page which is not durable go back there; what is left is counted.
+
+use std::fs::File;
+
+use super::attach::{self, Index, attached, index_in_use, map};
+use super::{Opening, Request, create, damaged, limits};
+use crate::config;
+use crate::entries::index_bytes;
+use crate::error::{Error, Result};
+use crate::format::control::{self, Geometry, ROWS_OFFSET, STATES_OFFSET};
+use crate::format::identity::Identity;
+use crate::format::intent::WordAt;
+use crate::format::lock::{LockWord, Phase, ProcessSlot};
+use crate::format::page::{
+    self, GROUP_SLOTS, PAGE_BYTES, PAGE_SLOTS, PageId, other_group, page_limit,
+};
+use crate::format::place::{GENERATION_COUNT_BITS, Generation, Lsn, Millis, SegmentId};
+use crate::format::segment::{
+    FIRST_EXPIRY, GRANTED, LAST_EXPIRY, LIVE, Label, Live, ROW_BYTES, STAMP, Stamp, State,
+    StateWord, TAIL,
+};
+use crate::format::slot::Slot;
+use crate::format::{INDEX_FILE, LOG_FILE};
+use crate::segments::pins;
+use crate::sys::lock::LockFile;
+use crate::sys::mapping::{Access, Memory};
+use crate::sys::words::Words;
+use crate::sys::{files, space};
+
+/// Epochs that generations and LSNs have room for.
+const EPOCH_LIMIT: u32 = 1 << (32 - GENERATION_COUNT_BITS);
+/// Units that an entry is taken to have until its segment is walked: few, so that compaction, which
+/// finds out, is tried before eviction.
+const GUESSED_UNITS: u32 = 8;
+
+/// Mends the store under the opening lock, unless somebody did meanwhile.
+pub fn mend_shared(
+    request: &Request,
+    identity: &Identity,
+    locks: &LockFile,
+    boot_id: [u64; 2],
+    opening: &mut Opening,
+) -> Result<Memory> {
+    let geometry = identity.geometry();
+    let log = attach::open_log(request, identity, true)?;
+    let log_io = |error| Error::io(&request.path(LOG_FILE), "cannot mend it", error);
+    let index_io = |error| Error::io(&request.path(INDEX_FILE), "cannot mend it", error);
+    let found = attach::open_index(request, identity, true)?;
+    if let Index::Whole(index) = &found {
+        if attach::is_in_order(request, &geometry, &log, index, boot_id)? {
+            let index = index.try_clone().map_err(index_io)?;
+            return map(request, &geometry, log, index, Access::Shared);
+        }
+    }
+    let segments = config::segments_within(
+        &geometry,
+        identity.limits.max_bytes,
+        config::first_index_bytes(&geometry),
+    );
+    if log.metadata().map_err(log_io)?.len() < geometry.log_bytes(segments) {
+        log.set_len(geometry.log_bytes(segments)).map_err(log_io)?;
+    }
+    space::allocate(&log, 0, ROWS_OFFSET + segments * ROW_BYTES).map_err(log_io)?;
+    let index = match found {
+        Index::Whole(index) => index,
+        Index::Unusable(why) => {
+            opening.started_empty = Some(why.to_owned());
+            refuse_if_used(request, &geometry, &log, locks)?;
+            new_index(request, identity)?
+        }
+    };
+    let first = config::first_index_bytes(&geometry);
+    let length = index.metadata().map_err(index_io)?.len().max(first) / PAGE_BYTES * PAGE_BYTES;
+    space::allocate(&index, 0, length).map_err(index_io)?;
+    let ids = [files::identity(&log).map_err(log_io)?, files::identity(&index).map_err(index_io)?];
+    let memory = map(request, &geometry, log, index, Access::Shared)?;
+    if attached(&geometry, &memory, locks, None) {
+        return Err(index_in_use(request));
+    }
+    opening.other_boot = opening.started_empty.is_none();
+    let flush = || {
+        space::sync(memory.log.file()).map_err(log_io)?;
+        space::sync(memory.index.file()).map_err(index_io)
+    };
+    mend(request, identity, &memory, length, &flush)?;
+    create::write_identity(&memory, boot_id, ids);
+    flush()?;
+    Ok(memory)
+}
+
+fn refuse_if_used(
+    request: &Request,
+    geometry: &Geometry,
+    log: &File,
+    locks: &LockFile,
+) -> Result<()> {
+    let clone = |file: &File| {
+        file.try_clone().map_err(|error| Error::io(&request.path(LOG_FILE), "cannot open", error))
+    };
+    let memory = map(request, geometry, clone(log)?, clone(log)?, Access::ReadOnly)?;
+    if attached(geometry, &memory, locks, None) { Err(index_in_use(request)) } else { Ok(()) }
+}
+
+/// A new index file in place of one that is of no use.
+fn new_index(request: &Request, identity: &Identity) -> Result<File> {
+    let path = request.path(INDEX_FILE);
+    let io = |error| Error::io(&path, "cannot make it anew", error);
+    let file = files::replace_with_empty(&request.directory, INDEX_FILE).map_err(io)?;
+    let geometry = identity.geometry();
+    space::allocate(&file, 0, config::first_index_bytes(&geometry)).map_err(io)?;
+    let clone = |file: &File| file.try_clone().map_err(io);
+    let memory = map(request, &geometry, clone(&file)?, clone(&file)?, Access::Shared)?;
+    create::write_header(&memory, WordAt::index, control::INDEX_MAGIC, identity.store_id);
+    memory.store(WordAt::index(control::CREATED.offset()), 1);
+    Ok(file)
+}
+
+/// The files for a reader that writes nothing: as they are, or, where the index needs mending, in a
+/// private copy of what the mending changes.
+pub fn map_read_only(
+    request: &Request,
+    identity: &Identity,
+    log: File,
+    index: Index,
+    in_order: bool,
+    opening: &mut Opening,
+) -> Result<Memory> {
+    let index = match index {
+        Index::Whole(index) => index,
+        Index::Unusable(what) => {
+            return Err(damaged(
+                &request.path(INDEX_FILE),
+                &format!("{what}, and a reader may not make it anew"),
+            ));
+        }
+    };
+    let geometry = identity.geometry();
+    if in_order {
+        return map(request, &geometry, log, index, Access::ReadOnly);
+    }
+    let length = index.metadata().map_or(0, |metadata| metadata.len());
+    let memory = map(request, &geometry, log, index, Access::Private)?;
+    opening.other_boot = true;
+    mend(request, identity, &memory, length / PAGE_BYTES * PAGE_BYTES, &|| Ok(()))?;
+    Ok(memory)
+}
+
+/// The pass itself; `length` is that of the index file, all of it allocated.
+fn mend(
+    request: &Request,
+    identity: &Identity,
+    memory: &Memory,
+    length: u64,
+    flush: &dyn Fn() -> Result<()>,
+) -> Result<()> {
+    let geometry = identity.geometry();
+    raise_epoch(request, &geometry, memory)?;
+    flush()?;
+    limits::write(memory, &identity.limits);
+    let first = 1 << geometry.level;
+    let in_file = (length / PAGE_BYTES).saturating_sub(1).clamp(first, page_limit(geometry.level));
+    let pages = memory.load(control::PAGES).clamp(first, in_file);
+    let durable = memory.load(control::PAGES_DURABLE).min(pages);
+    let mend = Mend { geometry, memory, pages, durable };
+    for page in (pages..in_file).map(PageId::new) {
+        for position in 0..PAGE_SLOTS {
+            memory.store(geometry.slot_at(page, position), 0);
+        }
+    }
+    for page in (0..pages).map(PageId::new) {
+        mend.settle_page(page);
+    }
+    flush()?;
+    let mut live = vec![0u32; usize::from(control::TABLE_SEGMENTS)];
+    let mut twins = false;
+    for page in (0..pages).map(PageId::new) {
+        twins |= mend.count_page(page, &mut live);
+    }
+    flush()?;
+    mend.segments(&live);
+    mend.control(&live, twins, index_bytes(in_file));
+    flush()?;
+    memory.store(control::PAGES_DURABLE, pages);
+    memory.store(control::CREATED, 1);
+    Ok(())
+}
+
+/// Nothing of the last epoch, however much of it reached the disk, passes for something of the next.
+fn raise_epoch(request: &Request, geometry: &Geometry, memory: &Memory) -> Result<()> {
+    let lock = LockWord::decode(memory.load(control::LOCK));
+    let generations = (0..control::TABLE_SEGMENTS)
+        .map(|id| memory.load(geometry.state_at(SegmentId::new(id))) as u32)
+        .map(|generation| Generation::new(generation).epoch());
+    let known = generations
+        .chain([lock.sequence.epoch(), memory.load(control::EPOCH) as u32])
+        .max()
+        .unwrap_or(0);
+    // One for the new epoch, and one for counts that carried into theirs and were not written back.
+    let epoch = known.saturating_add(2);
+    let Some(owner) = ProcessSlot::new(0).filter(|_| epoch < EPOCH_LIMIT) else {
+        return Err(damaged(&request.path(LOG_FILE), "its epochs are used up"));
+    };
+    memory.store(control::EPOCH, u64::from(epoch));
+    let free = LockWord { phase: Phase::Free, owner, sequence: Lsn::first_of(epoch) };
+    memory.store(control::LOCK, free.encode());
+    Ok(())
+}
+
+struct Mend<'a> {
+    geometry: Geometry,
+    memory: &'a Memory,
+    pages: u64,
+    durable: u64,
+}
+
+impl Mend<'_> {
+    fn slot(&self, page: PageId, position: usize) -> Slot {
+        Slot::from_word(self.memory.load(self.geometry.slot_at(page, position)))
+    }
+
+    fn set(&self, page: PageId, position: usize, slot: Slot) {
+        self.memory.store(self.geometry.slot_at(page, position), slot.word());
+    }
+
+    /// Whether a slot names a record of the present generation of an allocated place.
+    fn fits(&self, slot: Slot) -> bool {
+        if slot.is_ghost() {
+            return true;
+        }
+        let Some((segment, within)) = self.geometry.locate(slot.address()) else { return false };
+        StateWord::decode(self.memory.load(self.geometry.state_at(segment))).is_some_and(|state| {
+            state.generation.low() == slot.generation_low()
+                && state.is_readable()
+                && within < state.allocated
+        })
+    }
+
+    fn settle_page(&self, page: PageId) {
+        for position in 0..PAGE_SLOTS {
+            let slot = self.slot(page, position);
+            if slot.is_empty() {
+                continue;
+            }
+            if !self.fits(slot) {
+                self.set(page, position, Slot::EMPTY);
+                continue;
+            }
+            if page::is_home(page, slot, self.geometry.level, self.pages) {
+                continue;
+            }
+            // Foreign: the page it was moved to may not have reached the disk.
+            let moved = page::moved_to(page, slot, self.geometry.level)
+                .filter(|moved| (self.durable..self.pages).contains(&moved.get()));
+            if let Some(moved) = moved.filter(|moved| self.slot(*moved, position).is_empty()) {
+                self.set(moved, position, slot);
+            }
+        }
+    }
+
+    /// Empties foreign slots, marks twins, counts; whether there are twins.
+    fn count_page(&self, page: PageId, live: &mut [u32]) -> bool {
+        let mut slots: Vec<Slot> = (0..PAGE_SLOTS).map(|at| self.slot(page, at)).collect();
+        for (position, slot) in slots.iter_mut().enumerate() {
+            let home = page::is_home(page, *slot, self.geometry.level, self.pages);
+            if !slot.is_empty() && !home {
+                *slot = Slot::EMPTY;
+                self.set(page, position, *slot);
+            }
+        }
+        let mut twins = false;
+        for (position, slot) in slots.iter().enumerate() {
+            if !slot.is_live() {
+                continue;
+            }
+            if let Some((segment, _)) = self.geometry.locate(slot.address()) {
+                live[usize::from(segment.get())] += 1;
+            }
+            let own = position / GROUP_SLOTS * GROUP_SLOTS;
+            let other = other_group(position, slot.tag());
+            let same =
+                |at: usize| at != position && slots[at].is_live() && slots[at].tag() == slot.tag();
+            let is_twin = (own..own + GROUP_SLOTS).chain(other..other + GROUP_SLOTS).any(same);
+            if is_twin != slot.is_twin() {
+                self.set(page, position, slot.with_twin(is_twin));
+            }
+            twins |= is_twin;
+        }
+        twins
+    }
+
+    /// Segments that no slot names are free, the others sealed.
+    fn segments(&self, live: &[u32]) {
+        let bytes = self.memory.log.length().saturating_sub(self.geometry.control_bytes());
+        let count = (bytes >> self.geometry.segment_shift).min(u64::from(control::TABLE_SEGMENTS));
+        for id in (0..count as u16).map(SegmentId::new) {
+            let word = self.memory.load(self.geometry.state_at(id));
+            let known = StateWord::decode(word)
+                .filter(|state| state.allocated <= self.geometry.segment_bytes());
+            let entries = live[usize::from(id.get())];
+            let state = known.unwrap_or(StateWord {
+                generation: Generation::new(word as u32),
+                state: State::Free,
+                label: Label::Main,
+                allocated: 0,
+            });
+            let start = self.geometry.segment_start(id);
+            let file = self.memory.log.file();
+            // What cannot be done here is found out by the next to write there, as a full disk.
+            let _ = if state.allocated == 0 {
+                space::punch(file, start, self.geometry.segment_bytes())
+            } else {
+                space::allocate(file, start, state.allocated)
+            };
+            let free = entries == 0;
+            let next = StateWord { state: if free { State::Free } else { State::Sealed }, ..state };
+            let units = entries.saturating_mul(GUESSED_UNITS).min(self.geometry.segment_units());
+            let granted = if state.allocated > 0 { self.geometry.segment_bytes() } else { 0 };
+            let row = |word| self.geometry.row_at(id, word);
+            self.memory.store(self.geometry.state_at(id), next.encode());
+            self.memory.store(row(TAIL), state.allocated / crate::format::place::UNIT);
+            self.memory.store(row(LIVE), Live { count: entries, units }.encode());
+            self.memory.store(row(GRANTED), granted);
+            self.memory.store(row(FIRST_EXPIRY), if free { Millis::NEVER.get() } else { 0 });
+            self.memory.store(row(LAST_EXPIRY), if free { 0 } else { Millis::NEVER.get() });
+            self.memory.store(row(STAMP), Stamp::default().encode());
+        }
+    }
+
+    fn control(&self, live: &[u32], twins: bool, index_granted: u64) {
+        let memory = self.memory;
+        let entries: u64 = live.iter().map(|&count| u64::from(count)).sum();
+        let granted: u64 = (0..control::TABLE_SEGMENTS)
+            .map(|id| memory.load(self.geometry.row_at(SegmentId::new(id), GRANTED)))
+            .sum();
+        memory.store(control::ENTRIES, entries);
+        memory.store(control::PENDING, memory.load(control::PENDING).min(entries));
+        memory.store(control::CLEAR_CURSOR, 0);
+        memory.store(control::PAGES, self.pages);
+        memory.store(control::LOG_GRANTED, granted);
+        memory.store(control::INDEX_GRANTED, index_granted);
+        memory.store(control::SWEEP_DUE, 0);
+        memory.store(control::TWIN_CURSOR, u64::from(twins));
+        memory.store(control::SYNC_FAILED, 0);
+        let syncs = memory.load(control::SYNCS_BEGUN).max(memory.load(control::SYNCS_DONE)) + 1;
+        memory.store(control::SYNCS_BEGUN, syncs);
+        memory.store(control::SYNCS_DONE, syncs);
+        for at in [
+            control::HEAD_PROBATION,
+            control::HEAD_MAIN,
+            control::WALK_PROBATION,
+            control::WALK_MAIN,
+            control::WALK_UPKEEP,
+        ] {
+            memory.store(at, 0);
+        }
+        let seen = memory.load(control::PROCESSES_SEEN).min(u64::from(self.geometry.max_processes));
+        memory.store(control::PROCESSES_SEEN, seen);
+        for slot in (0..seen as u16).filter_map(ProcessSlot::new) {
+            memory.store(self.geometry.intent_at(slot, 0), 0);
+            pins::clear_pins(memory, &self.geometry, slot);
+        }
+    }
+}
+
+const _: () = assert!(STATES_OFFSET.is_multiple_of(PAGE_BYTES));

@@ -1,0 +1,102 @@
+//! Limits: the newest opener's hold for all, and a lowered one holds before `open` returns.
+
+use super::{OpeningLock, Request, create};
+use crate::config;
+use crate::error::Result;
+use crate::format::LOG_FILE;
+use crate::format::control::{self, ROWS_OFFSET};
+use crate::format::identity::{Identity, Limits};
+use crate::format::place::Millis;
+use crate::format::segment::ROW_BYTES;
+use crate::reclaim::{self, Worker};
+use crate::segments::Ground;
+use crate::sys::mapping::Memory;
+use crate::sys::space;
+use crate::sys::words::Words;
+
+/// Sets what this opener asks for, if it differs from what holds.
+pub fn apply(request: &Request, ground: &Ground, identity: Identity) -> Result<()> {
+    let options = &request.options;
+    let asks = options.max_entries.is_some()
+        || options.max_bytes.is_some()
+        || options.ttl_ms.is_some()
+        || options.min_free.is_some();
+    if !asks || options.read_only {
+        return Ok(());
+    }
+    let wanted = |limits| options.change(&request.directory, ground.geometry, limits);
+    let memory = &ground.memory;
+    if wanted(read(memory))?.is_none() {
+        return Ok(());
+    }
+    let path = request.path(LOG_FILE);
+    let _lock = OpeningLock::acquire(&ground.attachment()?.locks, &path, options.lock_timeout)?;
+    let Some(limits) = wanted(read(memory))? else { return Ok(()) };
+    prepare(ground, &limits)?;
+    create::write_store(request, &Identity { limits, ..identity })?;
+    write(memory, &limits);
+    shrink(ground)
+}
+
+/// The limits that hold.
+pub fn read(memory: &Memory) -> Limits {
+    let ttl = memory.load(control::DEFAULT_TTL);
+    Limits {
+        max_entries: memory.load(control::MAX_ENTRIES),
+        max_bytes: memory.load(control::MAX_BYTES),
+        ttl_ms: (ttl < Millis::NEVER.get()).then_some(ttl),
+        min_free: memory.load(control::MIN_FREE),
+    }
+}
+
+/// Sets the words of the control block.
+pub fn write(memory: &Memory, limits: &Limits) {
+    memory.store(control::MAX_ENTRIES, limits.max_entries);
+    memory.store(control::MAX_BYTES, limits.max_bytes);
+    memory.store(control::DEFAULT_TTL, limits.ttl_ms.unwrap_or(u64::MAX));
+    memory.store(control::MIN_FREE, limits.min_free);
+}
+
+/// Makes the log long enough for a raised limit, durably, before a word mentions it.
+fn prepare(ground: &Ground, limits: &Limits) -> Result<()> {
+    let geometry = &ground.geometry;
+    let first = config::first_index_bytes(geometry);
+    let segments = config::segments_within(geometry, limits.max_bytes, first);
+    let length = geometry.log_bytes(segments);
+    let file = ground.memory.log.file();
+    let io = |error| ground.log_error("cannot make it longer", error);
+    space::allocate(file, ROWS_OFFSET, segments * ROW_BYTES).map_err(io)?;
+    if file.metadata().map_err(io)?.len() < length {
+        file.set_len(length).map_err(io)?;
+        file.sync_all().map_err(io)?;
+    }
+    ground.memory.log.holds(0, length);
+    Ok(())
+}
+
+/// Evicts until a lowered limit holds.
+fn shrink(ground: &Ground) -> Result<()> {
+    let mut worker = Worker::default();
+    let words = &ground.memory;
+    while words.load(control::ENTRIES) > words.load(control::MAX_ENTRIES) {
+        if !reclaim::evict_one(ground, &mut worker)? {
+            break;
+        }
+    }
+    loop {
+        let granted = words.load(control::LOG_GRANTED) + words.load(control::INDEX_GRANTED);
+        let over = granted.saturating_sub(ground.share());
+        if over == 0 {
+            return Ok(());
+        }
+        if ground.allocates_on_read && super::attach::others(ground)? {
+            return Err(ground.busy(
+                "on tmpfs the limit can be lowered only while nobody else uses the store, and \
+                 another process does",
+            ));
+        }
+        if ground.give_back(over)? == 0 && !reclaim::make_free(ground, &mut worker)? {
+            return Err(ground.busy("segments that others have pinned keep the store too large"));
+        }
+    }
+}

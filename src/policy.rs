@@ -1,0 +1,384 @@
+//! The policy: from numbers to a plan. Pure; `reclaim` carries the plan out.
+//!
+//! Eviction is S3-FIFO (Yang et al., "FIFO queues are all you need for cache eviction", SOSP 2023)
+//! on two logs: new entries go to probation segments; leaving them, an entry that was read moves to
+//! main, the others leave a ghost; leaving main, an entry with frequency left is written again with
+//! one less. Before anything live is evicted, what expired is swept and dead space is compacted.
+
+use crate::format::place::{Millis, SegmentId};
+use crate::format::segment::{Label, Live, State};
+use crate::format::walk::Purpose;
+
+/// Probation's share of space and of entries, in per cent.
+const PROBATION_PERCENT: u64 = 10;
+/// Live records below this share of the log are never evicted for want of bytes, in per cent.
+const COMPACT_BELOW_PERCENT: u64 = 70;
+/// Segments that do not count as room for live records: one for moves, one for the heads.
+const RESERVE_SEGMENTS: u64 = 2;
+/// Free segments below this number start a walk.
+pub const LOW_WATER: u64 = 2;
+/// A segment is worth a sweep this long after its first expiry (milliseconds).
+const SWEEP_DELAY_MS: u64 = 1000;
+/// Reads in probation that make an entry worth keeping.
+const PROMOTE_AT: u8 = 1;
+
+/// What is known of a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SegmentFacts {
+    /// Which.
+    pub id: SegmentId,
+    /// What it is doing.
+    pub state: State,
+    /// Its queue.
+    pub label: Label,
+    /// When it was taken, as a number that rises.
+    pub order: u64,
+    /// What lives in it.
+    pub live: Live,
+    /// Units reserved in it.
+    pub used: u32,
+    /// Its first expiry.
+    pub first_expiry: Millis,
+    /// Its last expiry.
+    pub last_expiry: Millis,
+    /// Whether somebody has it pinned, so that it would not come free.
+    pub pinned: bool,
+}
+
+/// What is known of a store.
+#[derive(Clone, Copy, Debug)]
+pub struct StoreFacts<'a> {
+    /// Its segments, but for the free ones.
+    pub segments: &'a [SegmentFacts],
+    /// Units of a segment.
+    pub segment_units: u32,
+    /// Segments that its limit allows.
+    pub allowed: u64,
+    /// Segments that can be taken now.
+    pub free: u64,
+    /// The most entries.
+    pub max_entries: u64,
+    /// Now.
+    pub now: Millis,
+}
+
+/// What is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// Segments, if they run low.
+    Upkeep,
+    /// A segment, now.
+    Segment,
+    /// All dead space that can be had.
+    Compact,
+}
+
+/// What to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Plan {
+    /// Nothing.
+    Nothing,
+    /// Let a full probation segment count as main, as it is.
+    Relabel(SegmentId),
+    /// Walk a segment.
+    Walk(SegmentId, Purpose),
+}
+
+/// The plan for a need.
+pub fn plan(store: &StoreFacts<'_>, need: Need) -> Plan {
+    match need {
+        Need::Compact => sweep(store, Millis::ZERO).or_else(|| compact(store, 100)),
+        Need::Upkeep => sweep(store, Millis::new(SWEEP_DELAY_MS))
+            .or_else(|| if store.free < LOW_WATER { room(store) } else { relabel(store) }),
+        Need::Segment => sweep(store, Millis::ZERO).or_else(|| room(store)),
+    }
+    .unwrap_or(Plan::Nothing)
+}
+
+/// A segment by reclaiming one: dead space first, live entries only where there is too little of it.
+fn room(store: &StoreFacts<'_>) -> Option<Plan> {
+    let live: u64 = store.segments.iter().map(|s| u64::from(s.live.units)).sum();
+    let log = store.allowed.saturating_sub(RESERVE_SEGMENTS) * u64::from(store.segment_units);
+    if live * 100 < log * COMPACT_BELOW_PERCENT {
+        compact(store, 100).or_else(|| evict(store))
+    } else {
+        evict(store).or_else(|| compact(store, 100))
+    }
+}
+
+/// The sealed segment with most to gain, if less than `below` per cent of it lives.
+fn compact(store: &StoreFacts<'_>, below: u64) -> Option<Plan> {
+    let whole = u64::from(store.segment_units);
+    candidates(store)
+        .filter(|s| u64::from(s.live.units) * 100 < whole * below.min(97))
+        .min_by_key(|s| (s.live.units, s.order))
+        .map(|s| Plan::Walk(s.id, Purpose::Compact))
+}
+
+/// The oldest segment of probation if that has more than its share, else of main. A head is the last
+/// choice: it may be all there is.
+fn evict(store: &StoreFacts<'_>) -> Option<Plan> {
+    let used = |label| {
+        store.segments.iter().filter(|s| s.label == label).map(|s| u64::from(s.used)).sum::<u64>()
+    };
+    let (probation, main) = (used(Label::Probation), used(Label::Main));
+    let first = if probation * 100 > (probation + main) * PROBATION_PERCENT || main == 0 {
+        Label::Probation
+    } else {
+        Label::Main
+    };
+    candidates(store)
+        .min_by_key(|s| (s.label != first, s.order))
+        .or_else(|| {
+            let heads = store.segments.iter().filter(|s| s.state == State::Active && !s.pinned);
+            heads.filter(|s| s.used > 0).min_by_key(|s| (s.label != first, s.order))
+        })
+        .map(|s| Plan::Walk(s.id, Purpose::Evict))
+}
+
+/// A segment past its last expiry, else one past its first by `delay` at least.
+fn sweep(store: &StoreFacts<'_>, delay: Millis) -> Option<Plan> {
+    let has_expired =
+        |s: &&SegmentFacts| s.live.count > 0 && s.first_expiry.after(delay.get()) <= store.now;
+    let in_use = || {
+        store
+            .segments
+            .iter()
+            .filter(|s| matches!(s.state, State::Active | State::Sealed))
+            .filter(has_expired)
+    };
+    in_use()
+        .min_by_key(|s| (s.last_expiry > store.now, s.first_expiry))
+        .map(|s| Plan::Walk(s.id, Purpose::Sweep))
+}
+
+/// While there is room, the oldest full probation segment counts as main.
+fn relabel(store: &StoreFacts<'_>) -> Option<Plan> {
+    let sealed =
+        |label| store.segments.iter().filter(move |s| s.label == label && s.state == State::Sealed);
+    let probation = sealed(Label::Probation).count() as u64;
+    if (probation + 1) * 100 <= store.allowed * PROBATION_PERCENT {
+        return None;
+    }
+    sealed(Label::Probation).min_by_key(|s| s.order).map(|s| Plan::Relabel(s.id))
+}
+
+/// The queue that has to give an entry away: probation if it has more than its share of entries.
+pub fn trim_queue(store: &StoreFacts<'_>) -> Label {
+    let entries = |label| {
+        let live = store.segments.iter().filter(move |s| s.label == label);
+        live.map(|s| u64::from(s.live.count)).sum::<u64>()
+    };
+    let probation = entries(Label::Probation);
+    let share = (store.max_entries / 100).saturating_mul(PROBATION_PERCENT)
+        + store.max_entries % 100 * PROBATION_PERCENT / 100;
+    if probation > 0 && (probation >= share || entries(Label::Main) == 0) {
+        Label::Probation
+    } else {
+        Label::Main
+    }
+}
+
+/// The segment whose next entries go, after one of `order` in the same queue, in a circle.
+pub fn trim_after(store: &StoreFacts<'_>, label: Label, order: u64) -> Option<SegmentId> {
+    store
+        .segments
+        .iter()
+        .filter(|s| s.live.count > 0 && s.label == label)
+        .min_by_key(|s| (s.order <= order, s.order))
+        .map(|s| s.id)
+}
+
+/// Segments that a walk could set free.
+fn candidates<'a>(store: &StoreFacts<'a>) -> impl Iterator<Item = &'a SegmentFacts> + use<'a> {
+    store.segments.iter().filter(|s| matches!(s.state, State::Sealed | State::Victim) && !s.pinned)
+}
+
+/// When a segment with this first expiry is worth a sweep.
+pub fn sweep_due(first_expiry: Millis) -> Millis {
+    first_expiry.after(SWEEP_DELAY_MS)
+}
+
+/// A record that a walk met, and whose slot names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecordFacts {
+    /// Its segment's queue.
+    pub label: Label,
+    /// How often it was read of late.
+    pub frequency: u8,
+    /// Whether it expired or was cleared.
+    pub dead: bool,
+    /// Whether half of the segment's bytes were written again already.
+    pub budget_spent: bool,
+}
+
+/// What becomes of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Judgement {
+    /// It stays where it is, with this frequency.
+    Keep(u8),
+    /// It goes, because it is dead.
+    Collect,
+    /// It goes for want of room, and leaves a ghost or not.
+    Evict {
+        /// Whether its key is remembered.
+        ghost: bool,
+    },
+    /// It is written again.
+    Move {
+        /// To this queue.
+        label: Label,
+        /// With this frequency.
+        frequency: u8,
+    },
+}
+
+/// The judgement of a walk on a record.
+pub fn judge(purpose: Purpose, record: &RecordFacts) -> Judgement {
+    let RecordFacts { label, frequency, dead, budget_spent } = *record;
+    if dead {
+        return Judgement::Collect;
+    }
+    match (purpose, label) {
+        (Purpose::Sweep, _) => Judgement::Keep(frequency),
+        (Purpose::Compact, _) => Judgement::Move { label, frequency },
+        (Purpose::Trim, Label::Main) if frequency > 0 => Judgement::Keep(frequency - 1),
+        (Purpose::Evict, Label::Main) if frequency > 0 && !budget_spent => {
+            Judgement::Move { label, frequency: frequency - 1 }
+        }
+        (_, Label::Main) => Judgement::Evict { ghost: false },
+        (_, Label::Probation) if frequency >= PROMOTE_AT && !budget_spent => {
+            Judgement::Move { label: Label::Main, frequency: 0 }
+        }
+        (_, Label::Probation) => Judgement::Evict { ghost: true },
+    }
+}
+
+/// Bytes to walk with a put of `bytes` while `free` segments are left: the fewer, the faster.
+pub fn pace(bytes: u64, free: u64) -> u64 {
+    bytes.saturating_mul(2 << (2 * LOW_WATER.saturating_sub(free).min(4)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn segment(id: u16, label: Label, live: u32) -> SegmentFacts {
+        SegmentFacts {
+            id: SegmentId::new(id),
+            state: State::Sealed,
+            label,
+            order: u64::from(id),
+            live: Live { count: live, units: live },
+            used: 100,
+            first_expiry: Millis::NEVER,
+            last_expiry: Millis::NEVER,
+            pinned: false,
+        }
+    }
+
+    fn store(segments: &[SegmentFacts]) -> StoreFacts<'_> {
+        StoreFacts {
+            segments,
+            segment_units: 100,
+            allowed: segments.len() as u64,
+            free: 0,
+            max_entries: u64::MAX,
+            now: Millis::new(10_000),
+        }
+    }
+
+    fn main_segments(live: u32) -> Vec<SegmentFacts> {
+        (0..16).map(|id| segment(id, Label::Main, live)).collect()
+    }
+
+    #[test]
+    fn nothing_live_is_evicted_while_less_than_seventy_per_cent_lives() {
+        let mut segments = main_segments(60);
+        segments[5].live.units = 40;
+        let expected = Plan::Walk(SegmentId::new(5), Purpose::Compact);
+        assert_eq!(plan(&store(&segments), Need::Segment), expected);
+    }
+
+    #[test]
+    fn what_expired_goes_before_anything_live() {
+        let mut segments = main_segments(100);
+        segments[7].first_expiry = Millis::new(9_500);
+        let expected = Plan::Walk(SegmentId::new(7), Purpose::Sweep);
+        assert_eq!(plan(&store(&segments), Need::Segment), expected);
+        segments[7].first_expiry = Millis::new(10_500);
+        let expected = Plan::Walk(SegmentId::new(0), Purpose::Evict);
+        assert_eq!(plan(&store(&segments), Need::Segment), expected);
+    }
+
+    #[test]
+    fn a_pinned_segment_is_not_chosen() {
+        let mut segments = main_segments(100);
+        segments[0].pinned = true;
+        let expected = Plan::Walk(SegmentId::new(1), Purpose::Evict);
+        assert_eq!(plan(&store(&segments), Need::Segment), expected);
+    }
+
+    #[test]
+    fn probation_gives_way_first_when_it_has_more_than_its_share() {
+        let mut segments = main_segments(100);
+        segments[10].label = Label::Probation;
+        let main = Plan::Walk(SegmentId::new(0), Purpose::Evict);
+        assert_eq!(plan(&store(&segments), Need::Segment), main);
+        segments[11].label = Label::Probation;
+        let probation = Plan::Walk(SegmentId::new(10), Purpose::Evict);
+        assert_eq!(plan(&store(&segments), Need::Segment), probation);
+    }
+
+    #[test]
+    fn while_there_is_room_probation_becomes_main_by_its_label() {
+        let segments = [segment(3, Label::Probation, 100), segment(4, Label::Probation, 100)];
+        let facts = StoreFacts { free: 10, allowed: 16, ..store(&segments) };
+        assert_eq!(plan(&facts, Need::Upkeep), Plan::Relabel(SegmentId::new(3)));
+    }
+
+    #[test]
+    fn one_entry_goes_from_the_oldest_segment_that_has_any() {
+        let mut segments = main_segments(0);
+        segments[4].live.count = 1;
+        let facts = StoreFacts { max_entries: 1, ..store(&segments) };
+        assert_eq!(trim_queue(&facts), Label::Main);
+        assert_eq!(trim_after(&facts, Label::Main, 0), Some(SegmentId::new(4)));
+        assert_eq!(trim_after(&facts, Label::Main, 4), Some(SegmentId::new(4)));
+    }
+
+    #[test]
+    fn a_compaction_keeps_all_that_lives_and_a_sweep_moves_nothing() {
+        for label in [Label::Probation, Label::Main] {
+            for frequency in 0..=3 {
+                let record = RecordFacts { label, frequency, dead: false, budget_spent: true };
+                let moved = Judgement::Move { label, frequency };
+                assert_eq!(judge(Purpose::Compact, &record), moved);
+                assert_eq!(judge(Purpose::Sweep, &record), Judgement::Keep(frequency));
+                let dead = RecordFacts { dead: true, ..record };
+                for purpose in [Purpose::Compact, Purpose::Sweep, Purpose::Evict, Purpose::Trim] {
+                    assert_eq!(judge(purpose, &dead), Judgement::Collect);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_read_entry_is_promoted_and_a_cold_one_leaves_a_ghost() {
+        let record =
+            RecordFacts { label: Label::Probation, frequency: 1, dead: false, budget_spent: false };
+        let promoted = Judgement::Move { label: Label::Main, frequency: 0 };
+        assert_eq!(judge(Purpose::Evict, &record), promoted);
+        let cold = RecordFacts { frequency: 0, ..record };
+        assert_eq!(judge(Purpose::Evict, &cold), Judgement::Evict { ghost: true });
+        let spent = RecordFacts { budget_spent: true, ..record };
+        assert_eq!(judge(Purpose::Evict, &spent), Judgement::Evict { ghost: true });
+    }
+
+    #[test]
+    fn the_walk_hastens_as_segments_run_out() {
+        assert!(pace(100, 0) > pace(100, 1));
+        assert!(pace(100, 1) > pace(100, 2));
+        assert!(pace(100, 5) >= 100);
+    }
+}

@@ -1,0 +1,46 @@
+//! Reclaim: carries out the policy's plans, a bounded number of records with each put.
+//!
+//! A walk's state is one shared word, so any process goes on with what another began; a step is
+//! idempotent, so it does no harm if two do it, or if one dies in the middle. `facts` gathers the
+//! numbers, `step` does one record, `upkeep` decides when, `room` does it until there is a segment
+//! or an entry less, `moves` holds copies back until the barrier allows them to be named.
+
+mod clear;
+mod facts;
+mod moves;
+mod room;
+mod step;
+mod upkeep;
+
+pub use clear::recount;
+pub use room::{compact_all, evict_one, make_free, make_room};
+pub use upkeep::{maintain, upkeep};
+
+use crate::entries::{Backed, Move};
+use crate::format::place::{Generation, SegmentId};
+use crate::segments::reserve::Chunks;
+use crate::segments::walk::Cursor;
+
+/// What a process keeps for its writes, under a mutex of its own.
+#[derive(Debug, Default)]
+pub struct Worker {
+    /// Its open chunks.
+    pub chunks: Chunks,
+    /// How far it has allocated the index.
+    pub backed: Backed,
+    /// Whether the index wants a page for which the limit has no room beside the segments.
+    pub index_wants: bool,
+    /// Where the last step of each walk ended, with the walk word that says so.
+    cursors: [Option<(u64, Cursor)>; 3],
+    /// Bytes of a victim that this process has written again.
+    rewritten: Option<(SegmentId, Generation, u64)>,
+    /// Copies that wait for a sync before a slot names them, and the syncs begun when the last was
+    /// made.
+    waiting: Vec<Move>,
+    waiting_since: u64,
+    /// Segments taken, and free ones, when it last looked for something to do.
+    orders_seen: u64,
+    free: u64,
+    /// The queue that gives entries away, for the next so many.
+    trimming: Option<(crate::format::segment::Label, u32)>,
+}

@@ -1,0 +1,172 @@
+//! Making room at once: a segment to write into, or one entry less.
+
+use super::facts::Facts;
+use super::step::{Stepped, begin, step};
+use super::upkeep::carry_out;
+use super::{Worker, recount};
+use crate::error::Result;
+use crate::format::control;
+use crate::format::segment::{GRANTED, Label, State};
+use crate::format::walk::{Purpose, WALK_END, WalkWord};
+use crate::policy::{self, LOW_WATER, Need};
+use crate::segments::Ground;
+use crate::sync;
+use crate::sys::words::Words;
+use crate::transaction::Liveness;
+
+/// Records that an eviction for entries lets pass before it takes the next one.
+const PASSES_LIMIT: u32 = 24;
+/// Evictions for entries after which the queue is chosen anew.
+const TRIMS_A_CHOICE: u32 = 16;
+
+/// Reclaims until a segment that takes a record of `units` can be taken (two, if they can be had);
+/// `false` if nothing at all can be reclaimed.
+pub fn make_room(ground: &Ground, worker: &mut Worker, units: u32) -> Result<bool> {
+    // Each turn ends a walk or begins one: enough to walk every segment three times.
+    for _ in 0..6 * u32::from(ground.segment_count()) + 12 {
+        ground.free_drained()?;
+        let facts = Facts::gather(ground, units);
+        worker.free = facts.free;
+        if facts.free >= LOW_WATER {
+            return Ok(true);
+        }
+        if facts.after_sync > 0 {
+            sync::barrier(ground)?;
+            super::moves::settle(ground, worker)?;
+            continue;
+        }
+        if ground.memory.load(control::WALK_UPKEEP) == 0
+            && !carry_out(ground, policy::plan(&facts.store(), Need::Segment))?
+        {
+            return Ok(facts.free > 0);
+        }
+        run(ground, worker)?;
+    }
+    Ok(Facts::gather(ground, units).free > 0)
+}
+
+/// Reclaims until a segment is free, whatever its size; `false` if none can be.
+pub fn make_free(ground: &Ground, worker: &mut Worker) -> Result<bool> {
+    let is_free = |ground: &Ground| {
+        ground.segments().any(|id| {
+            ground.state(id).is_some_and(|state| state.state == State::Free)
+                && ground.row(id, GRANTED) > 0
+        })
+    };
+    for _ in 0..2 * u32::from(ground.segment_count()) + 2 {
+        ground.free_drained()?;
+        if is_free(ground) {
+            return Ok(true);
+        }
+        let facts = Facts::gather(ground, 1);
+        if ground.memory.load(control::WALK_UPKEEP) == 0
+            && !carry_out(ground, policy::plan(&facts.store(), Need::Segment))?
+        {
+            return Ok(false);
+        }
+        run(ground, worker)?;
+    }
+    Ok(is_free(ground))
+}
+
+/// Runs the walk under way to its end.
+fn run(ground: &Ground, worker: &mut Worker) -> Result<()> {
+    loop {
+        match step(ground, worker, control::WALK_UPKEEP, false)? {
+            Stepped::Idle | Stepped::Ended => return Ok(()),
+            Stepped::Past { .. } => {}
+            Stepped::Waits => {
+                sync::barrier(ground)?;
+                super::moves::settle(ground, worker)?;
+                take_walk(ground)?;
+            }
+        }
+    }
+}
+
+/// Makes a walk one's own that its owner does not go on with, from its start: he drops his copies
+/// when he sees it.
+fn take_walk(ground: &Ground) -> Result<()> {
+    let me = ground.attachment()?;
+    let raw = ground.memory.load(control::WALK_UPKEEP);
+    let Some(walk) = WalkWord::decode(raw) else { return Ok(()) };
+    let Some(owner) = walk.owner.filter(|&owner| owner != me.slot) else { return Ok(()) };
+    if !me.locks.is_dead(owner) {
+        // Alive: he may be about to end it.
+        std::thread::sleep(std::time::Duration::from_millis(1));
+        if ground.memory.load(control::WALK_UPKEEP) != raw {
+            return Ok(());
+        }
+    }
+    let mine = WalkWord { owner: Some(me.slot), position: 0, ..walk };
+    let _ = ground.memory.exchange(control::WALK_UPKEEP, raw, WalkWord::encode(Some(mine)));
+    Ok(())
+}
+
+/// Evicts one entry, as the policy chooses; `false` if there is none.
+pub fn evict_one(ground: &Ground, worker: &mut Worker) -> Result<bool> {
+    let mut passes = 0;
+    let mut laps = 0;
+    loop {
+        let label = match worker.trimming {
+            Some((label, left)) if left > 0 => label,
+            _ => {
+                let label = policy::trim_queue(&Facts::gather(ground, 1).store());
+                worker.trimming = Some((label, TRIMS_A_CHOICE));
+                label
+            }
+        };
+        let at = match label {
+            Label::Probation => control::WALK_PROBATION,
+            Label::Main => control::WALK_MAIN,
+        };
+        match step(ground, worker, at, passes >= PASSES_LIMIT)? {
+            Stepped::Past { gone: true, .. } => {
+                worker.trimming = worker.trimming.map(|(label, left)| (label, left - 1));
+                return Ok(true);
+            }
+            Stepped::Past { bytes, .. } => passes += u32::from(bytes > 0),
+            Stepped::Idle | Stepped::Ended | Stepped::Waits => {
+                laps += 1;
+                worker.trimming = None;
+                if laps > 4 + 4 * u32::from(ground.segment_count())
+                    || !next_trim(ground, at, label)?
+                {
+                    // Nothing where the counter says there is something: it must be wrong.
+                    return recount(ground, worker);
+                }
+            }
+        }
+    }
+}
+
+/// Begins to trim the next segment of a queue; `false` if none has entries.
+fn next_trim(ground: &Ground, at: crate::format::intent::WordAt, label: Label) -> Result<bool> {
+    let raw = ground.memory.load(at);
+    let facts = Facts::gather(ground, 1);
+    let last = WalkWord::decode(raw)
+        .filter(|walk| walk.position == WALK_END)
+        .and_then(|walk| facts.order_of(walk.segment))
+        .unwrap_or(0);
+    match policy::trim_after(&facts.store(), label, last) {
+        Some(segment) => begin(ground, at, raw, segment, Purpose::Trim).map(|_| true),
+        None => Ok(false),
+    }
+}
+
+/// Compacts every segment with dead space; segments that came free.
+pub fn compact_all(ground: &Ground, worker: &mut Worker) -> Result<u64> {
+    let free = |ground: &Ground| Facts::gather(ground, 1).free;
+    let before = free(ground);
+    for _ in 0..2 * u32::from(ground.segment_count()) + 2 {
+        if ground.memory.load(control::WALK_UPKEEP) == 0 {
+            let facts = Facts::gather(ground, 1);
+            if !carry_out(ground, policy::plan(&facts.store(), Need::Compact))? {
+                break;
+            }
+        }
+        run(ground, worker)?;
+        ground.free_drained()?;
+    }
+    Ok(free(ground).saturating_sub(before))
+}

@@ -1,0 +1,337 @@
+//! One step of a walk: the next record, judged and dealt with.
+
+use super::Worker;
+use crate::entries::{self, Move, Released};
+use crate::error::Result;
+use crate::format::control;
+use crate::format::intent::WordAt;
+use crate::format::lock::ProcessSlot;
+use crate::format::place::{Millis, SegmentId};
+use crate::format::segment::{FIRST_EXPIRY, LAST_EXPIRY, Label, State, StateWord};
+use crate::format::walk::{Purpose, WALK_END, WalkWord};
+use crate::index::Found;
+use crate::policy::{self, Judgement, RecordFacts};
+use crate::segments::Ground;
+use crate::segments::ground::Decision;
+use crate::segments::pins::Writing;
+use crate::segments::read::{self, Record, Spot};
+use crate::segments::reserve::Stamps;
+use crate::segments::statistics::Count;
+use crate::segments::walk::{self, Cursor};
+use crate::sys::words::{Words, update};
+use crate::transaction::Changes;
+
+/// What a step came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stepped {
+    /// There is no walk.
+    Idle,
+    /// A record of so many bytes was dealt with.
+    Past {
+        /// Its bytes.
+        bytes: u64,
+        /// Whether an entry went.
+        gone: bool,
+    },
+    /// The walk has ended.
+    Ended,
+    /// It waits for a sync, or for the process that owns it.
+    Waits,
+}
+
+/// Which of the cursors a walk word's is.
+fn cursor_of(at: WordAt) -> usize {
+    match at {
+        control::WALK_PROBATION => 0,
+        control::WALK_MAIN => 1,
+        _ => 2,
+    }
+}
+
+/// Begins a walk in place of the one that `old` says (a word as read). `false`: another process was
+/// faster, or the segment is no longer what it was.
+pub fn begin(
+    ground: &Ground,
+    at: WordAt,
+    old: u64,
+    segment: SegmentId,
+    purpose: Purpose,
+) -> Result<bool> {
+    let Some(state) = ground.state(segment) else { return Ok(false) };
+    if matches!(purpose, Purpose::Evict | Purpose::Compact)
+        && !become_victim(ground, segment, state)?
+    {
+        return Ok(false);
+    }
+    if purpose == Purpose::Sweep {
+        // Set anew by the walk. Records that others write meanwhile widen them again, and those whose
+        // header is in place already are met by the walk.
+        let row = |word| ground.geometry.row_at(segment, word);
+        update(&ground.memory, row(FIRST_EXPIRY), |_| Some(Millis::NEVER.get()));
+        update(&ground.memory, row(LAST_EXPIRY), |_| Some(0));
+    }
+    let owner = if ground.syncs() && purpose != Purpose::Sweep {
+        Some(ground.attachment()?.slot)
+    } else {
+        None
+    };
+    let walk =
+        WalkWord { segment, generation_low: state.generation.low(), purpose, position: 0, owner };
+    Ok(ground.memory.exchange(at, old, WalkWord::encode(Some(walk))).is_ok())
+}
+
+/// From now on nothing new goes into the segment.
+fn become_victim(ground: &Ground, segment: SegmentId, seen: StateWord) -> Result<bool> {
+    ground.transact(|_| {
+        let Some(state) = ground.state(segment).filter(|now| now.generation == seen.generation)
+        else {
+            return Decision::Leave(false);
+        };
+        match state.state {
+            State::Victim => Decision::Leave(true),
+            State::Sealed | State::Active => {
+                let mut changes = Changes::default();
+                let victim = StateWord { state: State::Victim, ..state };
+                changes.set(ground.geometry.state_at(segment), victim.encode());
+                for label in [Label::Probation, Label::Main] {
+                    if ground.head(label) == Some(segment) {
+                        changes.set(Ground::head_at(label), 0);
+                    }
+                }
+                Decision::Commit(changes, true)
+            }
+            State::Free | State::Draining => Decision::Leave(false),
+        }
+    })
+}
+
+/// Does the next record of the walk at `at`. With `force`, what policy would keep goes.
+pub fn step(ground: &Ground, worker: &mut Worker, at: WordAt, force: bool) -> Result<Stepped> {
+    let raw = ground.memory.load(at);
+    let Some(walk) = WalkWord::decode(raw) else { return Ok(Stepped::Idle) };
+    let me = ground.attachment()?.slot;
+    let state = ground
+        .state(walk.segment)
+        .filter(|state| state.generation.low() == walk.generation_low && state.is_readable());
+    let Some(state) = state else {
+        let _ = ground.memory.exchange(at, raw, 0);
+        return Ok(Stepped::Ended);
+    };
+    if walk.position == WALK_END {
+        return end(ground, worker, at, raw, walk, me);
+    }
+    if walk.owner.is_some_and(|owner| owner != me) {
+        return Ok(Stepped::Waits);
+    }
+    let cached = worker.cursors[cursor_of(at)].filter(|(word, _)| *word == raw);
+    let mut cursor = match cached {
+        Some((_, cursor)) => cursor,
+        None => Cursor::resume(ground, walk.segment, state.generation, walk.position),
+    };
+    let next = cursor.next(ground);
+    let (position, stepped) = match next {
+        None => (WALK_END, Stepped::Past { bytes: 0, gone: false }),
+        Some((spot, shape)) => {
+            let gone = meet(ground, worker, walk.purpose, spot, state, force)?;
+            (cursor.position, Stepped::Past { bytes: shape.footprint(), gone })
+        }
+    };
+    let new = WalkWord::encode(Some(WalkWord { position, ..walk }));
+    worker.cursors[cursor_of(at)] =
+        ground.memory.exchange(at, raw, new).is_ok().then_some((new, cursor));
+    Ok(stepped)
+}
+
+/// The walk has come to its end.
+fn end(
+    ground: &Ground,
+    worker: &mut Worker,
+    at: WordAt,
+    raw: u64,
+    walk: WalkWord,
+    me: ProcessSlot,
+) -> Result<Stepped> {
+    match walk.purpose {
+        // The next one begins behind it.
+        Purpose::Trim => return Ok(Stepped::Ended),
+        Purpose::Sweep => {}
+        Purpose::Evict | Purpose::Compact => {
+            if walk.owner.is_some_and(|owner| owner != me) || !super::moves::settle(ground, worker)?
+            {
+                return Ok(Stepped::Waits);
+            }
+            if ground.live(walk.segment).count > 0 {
+                purge(ground, worker, walk)?;
+                if !super::moves::settle(ground, worker)? {
+                    return Ok(Stepped::Waits);
+                }
+            }
+            ground.try_free(walk.segment)?;
+        }
+    }
+    let _ = ground.memory.exchange(at, raw, 0);
+    Ok(Stepped::Ended)
+}
+
+/// Deals with a record that a walk met; whether an entry went.
+fn meet(
+    ground: &Ground,
+    worker: &mut Worker,
+    purpose: Purpose,
+    spot: Spot,
+    state: StateWord,
+    force: bool,
+) -> Result<bool> {
+    let Some(record) = read::record(&ground.memory, &ground.geometry, spot) else {
+        return Ok(false);
+    };
+    let mut key = Vec::new();
+    if !record.read_key(&ground.memory.log, &mut key) {
+        return Ok(false);
+    }
+    let hash = ground.hash(&key);
+    let Some(found) = entries::find_at(ground, hash, spot.address, spot.generation) else {
+        if purpose == Purpose::Sweep && record.lsn.is_none() {
+            entries::widen_expiry(ground, spot, record.expiry);
+        }
+        return Ok(false);
+    };
+    treat(ground, worker, purpose, found, &record, state.label, force)
+}
+
+/// Judges the entry in a slot, and carries the judgement out; whether it went.
+fn treat(
+    ground: &Ground,
+    worker: &mut Worker,
+    purpose: Purpose,
+    found: Found,
+    record: &Record,
+    label: Label,
+    force: bool,
+) -> Result<bool> {
+    let spot = record.spot;
+    let dead = !record.is_current(read::cleared(&ground.memory), || ground.now());
+    let rewritten = match worker.rewritten {
+        Some((of, at, bytes)) if of == spot.segment && at == spot.generation => bytes,
+        _ => 0,
+    };
+    let facts = RecordFacts {
+        label,
+        frequency: if force { 0 } else { found.slot.frequency() },
+        dead,
+        budget_spent: rewritten * 2 > u64::from(walk::tail(ground, spot.segment)) * 16,
+    };
+    match policy::judge(purpose, &facts) {
+        Judgement::Keep(frequency) => {
+            let kept = found.slot.with_frequency(frequency);
+            let at = ground.index().at(found.page, found.position);
+            // A reader that was faster has shown that the entry is in use.
+            let _ = ground.memory.exchange(at, found.slot.word(), kept.word());
+            if purpose == Purpose::Sweep {
+                entries::widen_expiry(ground, spot, record.expiry);
+            }
+            Ok(false)
+        }
+        Judgement::Collect => go(ground, found, record, false, Count::Expirations),
+        Judgement::Evict { ghost } => go(ground, found, record, ghost, Count::Evictions),
+        Judgement::Move { label, frequency } => {
+            match copy(ground, worker, found, record, label, frequency)? {
+                Copied::Done => {
+                    let bytes = rewritten + record.shape.footprint();
+                    worker.rewritten = Some((spot.segment, spot.generation, bytes));
+                    Ok(false)
+                }
+                Copied::NoRoom => go(ground, found, record, false, Count::Evictions),
+                Copied::Damaged => go(ground, found, record, false, Count::Damaged),
+            }
+        }
+    }
+}
+
+fn go(ground: &Ground, found: Found, record: &Record, ghost: bool, why: Count) -> Result<bool> {
+    let gone = entries::evict(ground, found, Some(record), ghost)? == Released::Gone;
+    if gone {
+        ground.count(why, 1);
+    }
+    Ok(gone)
+}
+
+enum Copied {
+    Done,
+    NoRoom,
+    Damaged,
+}
+
+/// Writes a record again, and lets its slot name the copy, now or after a sync.
+fn copy(
+    ground: &Ground,
+    worker: &mut Worker,
+    found: Found,
+    record: &Record,
+    label: Label,
+    frequency: u8,
+) -> Result<Copied> {
+    let mut bytes = Vec::new();
+    if !record.read_all(&ground.memory, &ground.geometry, &mut bytes) {
+        // Damaged, or gone in the meantime: then the slot has changed and stays as it is.
+        return Ok(Copied::Damaged);
+    }
+    let units = record.units();
+    let room = ground.reserve(&mut worker.chunks, label, Writing::Move, units, true)?;
+    let Some(new) = room else { return Ok(Copied::NoRoom) };
+    let syncs = ground.syncs();
+    let stamps = Stamps {
+        created: record.created,
+        expiry: record.expiry,
+        lsn: record.lsn.filter(|_| syncs),
+    };
+    ground.write(new, record.shape, stamps, [&bytes, b"", b""]);
+    entries::widen_expiry(ground, new, record.expiry);
+    let moved = Move { found, old: *record, new, frequency, syncs };
+    let result = if syncs {
+        super::moves::wait(ground, worker, moved)
+    } else {
+        entries::repoint(ground, &moved).map(|_| ())
+    };
+    ground.written(Writing::Move);
+    result?;
+    ground.count(Count::Moves, 1);
+    ground.count(Count::BytesMoved, record.shape.footprint());
+    Ok(Copied::Done)
+}
+
+/// Deals with the slots that still name a segment after its walk: their records could not be reached
+/// from chunk to chunk. One pass over the index.
+fn purge(ground: &Ground, worker: &mut Worker, walk: WalkWord) -> Result<()> {
+    let Some(state) = ground.state(walk.segment) else { return Ok(()) };
+    let mut page = 0;
+    while page < ground.index().pages() {
+        let id = crate::format::page::PageId::new(page);
+        let named: Vec<Found> = ground
+            .index()
+            .live_on(id)
+            .filter(|found| {
+                let place = ground.geometry.locate(found.slot.address());
+                place.is_some_and(|(segment, _)| segment == walk.segment)
+            })
+            .collect();
+        for found in named {
+            if super::moves::is_waiting(worker, found) {
+                continue;
+            }
+            let record = read::spot(&ground.memory, &ground.geometry, found.slot)
+                .and_then(|spot| read::record(&ground.memory, &ground.geometry, spot));
+            match record {
+                Some(record) => {
+                    treat(ground, worker, walk.purpose, found, &record, state.label, false)?;
+                }
+                None => {
+                    entries::drop_slot(ground, found)?;
+                    ground.count(Count::Damaged, 1);
+                }
+            }
+        }
+        page += 1;
+    }
+    Ok(())
+}
