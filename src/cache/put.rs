@@ -116,7 +116,14 @@ impl Process {
         let stamps = Stamps { created: (now.get() / 1000) as u32, expiry, lsn: None };
         let hash = ground.hash(key);
         for _ in 0..TRIES {
-            let located = entries::locate(ground, hash, key);
+            let mut located = entries::locate(ground, hash, key);
+            // Before it is written: the walk that evicts would pass it by while it is not published.
+            if located.entry.is_none() && is_at_limit(ground) {
+                if !reclaim::evict_one(ground, worker)? {
+                    return Err(ground.full());
+                }
+                located = entries::locate(ground, hash, key);
+            }
             let label = match &located.entry {
                 Some((_, record)) => ground.state(record.spot.segment).map(|state| state.label),
                 None if located.has_young_ghost(ground, ground.lsn()) => Some(Label::Main),
@@ -179,6 +186,10 @@ impl Process {
         }
         Err(ground.full())
     }
+}
+
+fn is_at_limit(ground: &Ground) -> bool {
+    ground.memory.load(control::ENTRIES) >= ground.memory.load(control::MAX_ENTRIES)
 }
 
 /// The shape of an entry, if it is not too large.

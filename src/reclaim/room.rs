@@ -128,12 +128,12 @@ pub fn evict_one(ground: &Ground, worker: &mut Worker) -> Result<bool> {
             Stepped::Past { bytes, .. } => passes += u32::from(bytes > 0),
             Stepped::Idle | Stepped::Ended | Stepped::Waits => {
                 laps += 1;
-                worker.trimming = None;
-                if laps > 4 + 4 * u32::from(ground.segment_count())
-                    || !next_trim(ground, at, label)?
-                {
+                if laps > 4 + 4 * u32::from(ground.segment_count()) {
                     // Nothing where the counter says there is something: it must be wrong.
                     return recount(ground, worker);
+                }
+                if !next_trim(ground, at, label)? {
+                    worker.trimming = None; // The queue is empty: the other has its turn.
                 }
             }
         }
@@ -143,12 +143,13 @@ pub fn evict_one(ground: &Ground, worker: &mut Worker) -> Result<bool> {
 /// Begins to trim the next segment of a queue; `false` if none has entries.
 fn next_trim(ground: &Ground, at: crate::format::intent::WordAt, label: Label) -> Result<bool> {
     let raw = ground.memory.load(at);
+    let last = WalkWord::decode(raw).filter(|walk| walk.position == WALK_END);
+    if raw != 0 && last.is_none() {
+        return Ok(true); // Another process has begun.
+    }
     let facts = Facts::gather(ground, 1);
-    let last = WalkWord::decode(raw)
-        .filter(|walk| walk.position == WALK_END)
-        .and_then(|walk| facts.order_of(walk.segment))
-        .unwrap_or(0);
-    match policy::trim_after(&facts.store(), label, last) {
+    let order = last.and_then(|walk| facts.order_of(walk.segment)).unwrap_or(0);
+    match policy::trim_after(&facts.store(), label, order) {
         Some(segment) => begin(ground, at, raw, segment, Purpose::Trim).map(|_| true),
         None => Ok(false),
     }

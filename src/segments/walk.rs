@@ -38,7 +38,7 @@ impl Cursor {
         position: u32,
     ) -> Self {
         let mut cursor = Self::start(segment, generation);
-        while cursor.chunk_end <= position {
+        while cursor.chunk_end < position {
             cursor.position = cursor.chunk_end;
             if cursor.position >= tail(ground, segment) || !cursor.enter_chunk(ground) {
                 break;
