@@ -127,7 +127,9 @@ fn limits_on_entries_are_exact_at_every_moment() {
             .open(dir.path().join("cache"))
             .unwrap();
         for i in 0..20_000u32 {
-            cache.insert(i.to_le_bytes(), i.to_le_bytes()).unwrap_or_else(|e| panic!("limit {limit} i {i} {e} {:?} {:?}", cache.stats(), cache.verify()));
+            cache.insert(i.to_le_bytes(), i.to_le_bytes()).unwrap_or_else(|e| {
+                panic!("limit {limit} i {i} {e} {:?} {:?}", cache.stats(), cache.verify())
+            });
             assert_eq!(cache.get(i.to_le_bytes()), Some(i.to_le_bytes().to_vec()));
             assert_eq!(cache.len(), u64::from(i + 1).min(limit));
             if i % 3 == 0 {

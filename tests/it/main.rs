@@ -1,3 +1,8 @@
 //! The integration tests: one binary, one module a subject.
+#![allow(unsafe_code, reason = "signals and forks of the tests' own processes")]
 
 mod basics;
+mod children;
+mod common;
+mod fork;
+mod processes;

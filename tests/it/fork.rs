@@ -1,0 +1,96 @@
+//! Fork: a child uses inherited handles, and takes nothing from its parent.
+
+use std::path::Path;
+use std::time::Duration;
+
+use larder::FileCache;
+
+use crate::children::{Process, listen, say};
+
+/// Runs `work` in a forked child; the child's exit code.
+fn in_child(work: impl FnOnce()) -> libc::pid_t {
+    // SAFETY: the child runs Rust code and leaves by `_exit`, in a process of one thread.
+    let pid = unsafe { libc::fork() };
+    assert!(pid >= 0);
+    if pid == 0 {
+        let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).is_ok();
+        // SAFETY: leaves at once, without running what is the parent's.
+        unsafe { libc::_exit(i32::from(!done)) };
+    }
+    pid
+}
+
+fn exit_of(pid: libc::pid_t) -> i32 {
+    let mut status = 0;
+    // SAFETY: waits for a child of this process.
+    assert_eq!(unsafe { libc::waitpid(pid, &mut status, 0) }, pid);
+    assert!(libc::WIFEXITED(status), "status {status}");
+    libc::WEXITSTATUS(status)
+}
+
+/// Forks with a handle and a view in use; children use, drop and ignore what they inherit.
+pub fn forker(directory: &Path) {
+    let cache = FileCache::open(directory).unwrap();
+    cache.insert("parent", "p").unwrap();
+    let view = cache.view("parent").unwrap();
+    assert!(view.is_in_place());
+
+    let uses = in_child(|| {
+        assert_eq!(cache.get("parent").as_deref(), Some(&b"p"[..]));
+        cache.insert("child", "c").unwrap();
+        let grandchild = in_child(|| {
+            cache.insert("grandchild", "g").unwrap();
+            assert_eq!(cache.get("child").as_deref(), Some(&b"c"[..]));
+        });
+        assert_eq!(exit_of(grandchild), 0);
+        let own = cache.view("parent").unwrap();
+        assert_eq!(&own[..], b"p");
+    });
+    assert_eq!(exit_of(uses), 0);
+    let inherited = in_child(|| {
+        std::panic::set_hook(Box::new(|_| {}));
+        let read = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| view.len()));
+        assert!(read.is_err(), "an inherited view panics");
+    });
+    assert_eq!(exit_of(inherited), 0);
+    let other = FileCache::open(directory).unwrap();
+    let drops = in_child(move || drop(other));
+    assert_eq!(exit_of(drops), 0);
+    // What the children did to their copies changed nothing here.
+    assert_eq!(&view[..], b"p");
+    cache.insert("after", "a").unwrap();
+    assert_eq!(cache.get("child").as_deref(), Some(&b"c"[..]));
+    assert_eq!(cache.get("grandchild").as_deref(), Some(&b"g"[..]));
+
+    // A child that idles, with the inherited handle, while the parent is killed.
+    let idle = in_child(|| std::thread::sleep(Duration::from_secs(60)));
+    say(idle);
+    listen();
+    loop {
+        cache.insert("busy", "b").unwrap();
+    }
+}
+
+#[test]
+fn children_use_drop_and_ignore_inherited_handles_and_a_killed_parent_leaves_no_slot() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("cache");
+    // Three slots: this process, the forker, and one for its children in turn.
+    let cache = FileCache::builder().max_bytes(64 << 20).max_processes(4).open(&path).unwrap();
+    let mut idle: Vec<libc::pid_t> = Vec::new();
+    for _ in 0..6 {
+        let mut parent = Process::start("forker", &path, 0);
+        idle.push(parent.hear().unwrap().parse().unwrap());
+        parent.tell("go");
+        std::thread::sleep(Duration::from_millis(20));
+        parent.kill();
+        // Killed perhaps inside a transaction: the next write goes on all the same.
+        cache.insert("next", "n").unwrap();
+    }
+    let report = cache.verify().unwrap();
+    assert!(report.is_sound(), "{report:?}");
+    for pid in idle {
+        // SAFETY: a grandchild that this test made.
+        unsafe { libc::kill(pid, libc::SIGKILL) };
+    }
+}
