@@ -167,7 +167,14 @@ impl Ground {
     #[inline]
     pub fn count(&self, count: Count, more: u64) {
         if self.counters.add(count, more) {
-            self.flush_counters();
+            self.flush_own_counters();
+        }
+    }
+
+    #[cold]
+    fn flush_own_counters(&self) {
+        if let Some(attachment) = &self.attachment {
+            self.counters.flush_own(&self.memory, &self.geometry, attachment.slot);
         }
     }
 

@@ -10,7 +10,7 @@ use crate::format::lock::ProcessSlot;
 use crate::sys::words::Words;
 
 const STRIPES: usize = 16;
-/// A stripe is added to the process slot each time one of its counters passes a multiple of this.
+/// A stripe is added to the process slot after so many events of a kind.
 const FLUSH_EVERY: u64 = 256;
 
 /// What is counted. The number is the place in the process slot.
@@ -78,18 +78,30 @@ impl Counters {
     #[inline]
     pub fn add(&self, count: Count, more: u64) -> bool {
         let old = self.stripes[stripe()].0[count as usize].fetch_add(more, Ordering::Relaxed);
-        old / FLUSH_EVERY != (old + more) / FLUSH_EVERY
+        // Events only: sums of bytes would do it all the time.
+        more == 1 && (old + 1).is_multiple_of(FLUSH_EVERY)
     }
 
-    /// Adds what was counted to the process slot.
+    /// Adds what this thread's stripe counted to the process slot.
+    pub fn flush_own(&self, words: &impl Words, geometry: &Geometry, me: ProcessSlot) {
+        self.stripes[stripe()].flush(words, geometry, me);
+    }
+
+    /// Adds all that was counted to the process slot.
     pub fn flush(&self, words: &impl Words, geometry: &Geometry, me: ProcessSlot) {
         for stripe in &self.stripes {
-            for (number, counter) in (0u64..).zip(&stripe.0) {
-                let counted = counter.swap(0, Ordering::Relaxed);
-                if counted > 0 {
-                    let at = geometry.statistic_at(me, number);
-                    crate::sys::words::update(words, at, |old| Some(old.wrapping_add(counted)));
-                }
+            stripe.flush(words, geometry, me);
+        }
+    }
+}
+
+impl Stripe {
+    fn flush(&self, words: &impl Words, geometry: &Geometry, me: ProcessSlot) {
+        for (number, counter) in (0u64..).zip(&self.0) {
+            let counted = counter.swap(0, Ordering::Relaxed);
+            if counted > 0 {
+                let at = geometry.statistic_at(me, number);
+                crate::sys::words::update(words, at, |old| Some(old.wrapping_add(counted)));
             }
         }
     }
