@@ -6,8 +6,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::format::LOG_FILE;
 use crate::format::control;
 use crate::format::page::PageId;
-use crate::segments::Ground;
 use crate::segments::statistics::Count;
+use crate::segments::{Ground, SyncMoment};
 use crate::sys::space;
 use crate::sys::words::{Words, update};
 
@@ -23,29 +23,41 @@ pub fn barrier(ground: &Ground) -> Result<()> {
     decide_twins(ground)?;
     let begun = update(words, control::SYNCS_BEGUN, |begun| Some(begun + 1)).unwrap_or(1);
     let pages = ground.index().pages();
-    let flushed = space::sync(ground.memory.log.file())
-        .map_err(|error| ground.log_error("cannot make it durable", error))
-        .and_then(|()| {
-            space::sync(ground.memory.index.file())
-                .map_err(|error| ground.index_error("cannot make it durable", error))
-        })
-        .and_then(|()| {
-            if words.load(control::PAGES_DURABLE) >= pages {
-                return Ok(());
-            }
-            update(words, control::PAGES_DURABLE, |old| (old < pages).then_some(pages));
-            space::sync(ground.memory.log.file())
-                .map_err(|error| ground.log_error("cannot make it durable", error))
-        });
+    let flushed = flush_log(ground).and_then(|()| flush_index(ground)).and_then(|()| {
+        if words.load(control::PAGES_DURABLE) >= pages {
+            return Ok(());
+        }
+        update(words, control::PAGES_DURABLE, |old| (old < pages).then_some(pages));
+        flush_log(ground)
+    });
     if let Err(error) = flushed {
         // The kernel forgets what it could not write: no later sync can vouch for it.
         words.store(control::SYNC_FAILED, 1);
         return Err(error);
     }
+    at(ground, SyncMoment::Done);
     update(words, control::SYNCS_DONE, |done| (done < begun).then_some(begun));
     words.store(control::SYNCED_AT, ground.now().get());
     ground.count(Count::Syncs, 1);
     Ok(())
+}
+
+fn flush_log(ground: &Ground) -> Result<()> {
+    at(ground, SyncMoment::Log);
+    space::sync(ground.memory.log.file())
+        .map_err(|error| ground.log_error("cannot make it durable", error))
+}
+
+fn flush_index(ground: &Ground) -> Result<()> {
+    at(ground, SyncMoment::Index);
+    space::sync(ground.memory.index.file())
+        .map_err(|error| ground.index_error("cannot make it durable", error))
+}
+
+fn at(ground: &Ground, moment: SyncMoment) {
+    if let Some(hook) = &ground.sync_hook {
+        hook.0(moment);
+    }
 }
 
 /// No slot that may be one of two versions is made durable undecided.

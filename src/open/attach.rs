@@ -71,7 +71,9 @@ pub fn attach(
         clock: request.clock(),
         lock_timeout: request.options.lock_timeout,
         durability: request.options.durability,
+        sync_hook: request.seams.sync_hook.clone(),
         allocates_on_read: file_system.allocates_on_read(),
+        gate: Default::default(),
         stuck: AtomicU64::new(u64::MAX),
         full_until: AtomicU64::new(0),
     })

@@ -228,16 +228,15 @@ impl Mend<'_> {
         self.memory.store(self.geometry.slot_at(page, position), slot.word());
     }
 
-    /// Whether a slot names a record of the present generation of an allocated place.
+    /// Whether a slot names a record of the present generation of an allocated place. The segment may
+    /// be free by now: then the slot is as of before its record was moved, and the move is undone.
     fn fits(&self, slot: Slot) -> bool {
         if slot.is_ghost() {
             return true;
         }
         let Some((segment, within)) = self.geometry.locate(slot.address()) else { return false };
         StateWord::decode(self.memory.load(self.geometry.state_at(segment))).is_some_and(|state| {
-            state.generation.low() == slot.generation_low()
-                && state.is_readable()
-                && within < state.allocated
+            state.generation.low() == slot.generation_low() && within < state.allocated
         })
     }
 

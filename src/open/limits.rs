@@ -95,6 +95,10 @@ fn shrink(ground: &Ground) -> Result<()> {
                  another process does",
             ));
         }
+        if ground.syncs() {
+            // What moves left behind may go only after a sync.
+            crate::sync::barrier(ground)?;
+        }
         if ground.give_back(over)? == 0 && !reclaim::make_free(ground, &mut worker)? {
             return Err(ground.busy("segments that others have pinned keep the store too large"));
         }

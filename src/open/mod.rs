@@ -24,6 +24,7 @@ use crate::format::identity::{IDENTITY_LIMIT, Identity, IdentityError};
 use crate::format::lock::OPENING_LOCK_BYTE;
 use crate::format::{FORMAT_VERSION, STORE_FILE};
 use crate::segments::Ground;
+pub use crate::segments::{SyncHook, SyncMoment};
 use crate::sys::clock::{self, Clock};
 use crate::sys::files;
 use crate::sys::lock::LockFile;
@@ -38,6 +39,8 @@ pub struct Seams {
     pub boot_id: Option<[u64; 2]>,
     /// The type of the file system, as statfs tells it.
     pub file_system: Option<i64>,
+    /// Called around the flushes of a sync.
+    pub sync_hook: Option<SyncHook>,
 }
 
 /// What opening found and did.

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::pins::Pins;
@@ -58,8 +59,12 @@ pub struct Ground {
     pub lock_timeout: Duration,
     /// When to sync.
     pub durability: Durability,
+    /// What a test wants called around flushes.
+    pub sync_hook: Option<crate::segments::SyncHook>,
     /// Whether even reading a hole allocates (tmpfs).
     pub allocates_on_read: bool,
+    /// Held through every transaction: the lock parts processes, not their threads.
+    pub gate: Mutex<()>,
     /// The lock word that was last given up on: it is not waited for again while unchanged.
     pub stuck: AtomicU64,
     /// Until then (milliseconds) the disk counts as full.
@@ -101,6 +106,7 @@ impl Ground {
     /// Takes the lock, asks `decide` (again, whenever the lock was lost meanwhile), and does it.
     pub fn transact<T>(&self, mut decide: impl FnMut(&Lock<'_, '_>) -> Decision<T>) -> Result<T> {
         let Attachment { slot, locks } = self.attachment()?;
+        let _gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
         let transactions = Transactions {
             words: &self.memory,
             geometry: &self.geometry,

@@ -5,6 +5,7 @@
 //! records of a segment, `pins` keeps a segment from being reused, `take` puts free segments to use.
 
 pub mod ground;
+mod hook;
 pub mod pins;
 pub mod read;
 pub mod reserve;
@@ -13,3 +14,4 @@ pub mod take;
 pub mod walk;
 
 pub use ground::Ground;
+pub use hook::{SyncHook, SyncMoment};

@@ -257,8 +257,15 @@ impl Ground {
                 // Draining with nothing allocated: somebody died while he punched it out.
                 let gone =
                     |state: StateWord| state.state == State::Draining && state.allocated == 0;
+                // What a move left there is still needed where no sync covers the move.
+                let covered = !self.syncs()
+                    || is_covered(
+                        Stamp::decode(self.row(id, STAMP)),
+                        self.memory.load(control::SYNCS_DONE),
+                    );
                 self.state(id).is_some_and(|state| state.state == State::Free || gone(state))
                     && self.row(id, GRANTED) > 0
+                    && covered
             })
             .collect();
         for segment in free.into_iter().rev() {

@@ -5,4 +5,5 @@ mod basics;
 mod children;
 mod common;
 mod fork;
+mod power;
 mod processes;
