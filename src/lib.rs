@@ -3,6 +3,8 @@ mod config;
 mod error;
 mod format;
 mod index;
+#[cfg(test)]
+mod models;
 mod segments;
 mod sys;
 mod transaction;
