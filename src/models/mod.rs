@@ -20,6 +20,8 @@
 //! loom 0.7 does are worth knowing: it does not order a plain store after the exchange it met (see
 //! `Platform::at_rest`), and a thread that yields is never tried before another has moved.
 
+mod dying;
+mod locking;
 mod pinning;
 mod platform;
 mod reading;
