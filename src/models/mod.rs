@@ -26,4 +26,5 @@ mod pinning;
 mod platform;
 mod reading;
 mod segments;
+mod splitting;
 mod world;
