@@ -19,6 +19,37 @@
 //! Loom's preemption bound is a scenario's own; `LOOM_MAX_PREEMPTIONS` overrides it. Two things that
 //! loom 0.7 does are worth knowing: it does not order a plain store after the exchange it met (see
 //! `Platform::at_rest`), and a thread that yields is never tried before another has moved.
+//!
+//! A check is worth what it can catch. Each of these changes to the crate was made and seen to fail
+//! the tests beside it:
+//!
+//! | change | fails |
+//! |---|---|
+//! | `is_still` without its fence, without comparing generations, or always true | `reading`: later use of a segment |
+//! | `commit` stores its words in reverse | `reading`: entry being replaced |
+//! | `begin_writing` without its fence | `reading`: taken by one, filled by another; `pinning`: stopped writer |
+//! | `begin_writing` does not look again | `pinning`: stopped writer |
+//! | `pin` without its fence, or without looking again | `pinning`: bytes under a view |
+//! | `is_pinned` without its fence | `pinning`: both |
+//! | `is_pinned` counts the dead | `pinning`: pins of the dead |
+//! | `split` empties the parent before it stores `n`, or copies after it | `splitting`: all |
+//! | `find` does not look at `n` again | `splitting`: every moment, bump |
+//! | `bump` stores instead of comparing | `splitting`: bump |
+//! | `redo` passes over splits | `splitting`: interrupted |
+//! | `begin` stores COMMIT instead of comparing | `locking`: all |
+//! | giving up stores FREE instead of comparing | `locking`: giving up, no update lost |
+//! | COMMIT is taken from the living | `locking`: giving up, no update lost |
+//! | words are stored before COMMIT | `dying`, `locking`: robbed holder |
+//! | the intent's head is stored, and COMMIT, before its words | `dying` |
+//! | a takeover does not redo, does not copy, or copies after the swap | `dying` |
+//! | a takeover keeps the sequence | `dying`: slow taker |
+//! | `redo` stores a word less | `dying` |
+//! | `settle_slot` does nothing, redoes HELD, or undoes COMMIT | `dying`: attached anew |
+//! | `settle_slot` keeps the sequence of COMMIT | `dying`: attached anew; `storms` |
+//! | FREE keeps the sequence | `storms`: counters |
+//!
+//! Robbing HELD without a new sequence fails nothing: a HELD word names its owner, who is one thread
+//! at a time, so the robbed one's word does not come back.
 
 mod dying;
 mod locking;
@@ -27,4 +58,5 @@ mod platform;
 mod reading;
 mod segments;
 mod splitting;
+mod storms;
 mod world;
