@@ -46,6 +46,8 @@ mod entries;
 mod error;
 mod format;
 mod index;
+#[cfg(test)]
+mod models;
 mod open;
 mod policy;
 mod reclaim;

@@ -1,0 +1,62 @@
+//! Model checks: the crate's own protocols, generic over their words, run on the memory of a model
+//! checker.
+//!
+//! [`platform`] has the kinds of memory: plain, loom's and shuttle's. [`world`] makes the words of a
+//! scenario from them: a sparse set, for what is not in it reads as 0 and ignores writes without an
+//! operation of the checker, so that a page of 512 slots costs what its few interesting slots cost.
+//!
+//! What runs is the crate's: `Transactions`, `split`, `Index`, `Pins`, `begin_writing`, `is_pinned`,
+//! and of reading `spot`, `record` and `is_still`. Tied to files, and so followed step by step in
+//! [`segments`], are the order in which a record is written and the steps of reusing a segment. CRCs
+//! are left out: bytes are compared, so that a check never hides a missing fence.
+//!
+//! A *kill* unwinds a process's code out of the change at which it dies, and no destructor has an
+//! effect after it (see [`world::Process`]); then the process is marked dead, as the kernel would.
+//! Loads change nothing for others, so a process dies at each of its changes in turn. *Stopped*
+//! processes need nothing of their own: the checkers let a thread rest at any point, and whoever
+//! waits finds at once that nothing has changed for long.
+//!
+//! Loom's preemption bound is a scenario's own; `LOOM_MAX_PREEMPTIONS` overrides it. Two things that
+//! loom 0.7 does are worth knowing: it does not order a plain store after the exchange it met (see
+//! `Platform::at_rest`), and a thread that yields is never tried before another has moved.
+//!
+//! A check is worth what it can catch. Each of these changes to the crate was made and seen to fail
+//! the tests beside it:
+//!
+//! | change | fails |
+//! |---|---|
+//! | `is_still` without its fence, without comparing generations, or always true | `reading`: later use of a segment |
+//! | `commit` stores its words in reverse | `reading`: entry being replaced |
+//! | `begin_writing` without its fence | `reading`: taken by one, filled by another; `pinning`: stopped writer |
+//! | `begin_writing` does not look again | `pinning`: stopped writer |
+//! | `pin` without its fence, or without looking again | `pinning`: bytes under a view |
+//! | `is_pinned` without its fence | `pinning`: both |
+//! | `is_pinned` counts the dead | `pinning`: pins of the dead |
+//! | `split` empties the parent before it stores `n`, or copies after it | `splitting`: all |
+//! | `find` does not look at `n` again | `splitting`: every moment, bump |
+//! | `bump` stores instead of comparing | `splitting`: bump |
+//! | `redo` passes over splits | `splitting`: interrupted |
+//! | `begin` stores COMMIT instead of comparing | `locking`: all |
+//! | giving up stores FREE instead of comparing | `locking`: giving up, no update lost |
+//! | COMMIT is taken from the living | `locking`: giving up, no update lost |
+//! | words are stored before COMMIT | `dying`, `locking`: robbed holder |
+//! | the intent's head is stored, and COMMIT, before its words | `dying` |
+//! | a takeover does not redo, does not copy, or copies after the swap | `dying` |
+//! | a takeover keeps the sequence | `dying`: slow taker |
+//! | `redo` stores a word less | `dying` |
+//! | `settle_slot` does nothing, redoes HELD, or undoes COMMIT | `dying`: attached anew |
+//! | `settle_slot` keeps the sequence of COMMIT | `dying`: attached anew; `storms` |
+//! | FREE keeps the sequence | `storms`: counters |
+//!
+//! Robbing HELD without a new sequence fails nothing: a HELD word names its owner, who is one thread
+//! at a time, so the robbed one's word does not come back.
+
+mod dying;
+mod locking;
+mod pinning;
+mod platform;
+mod reading;
+mod segments;
+mod splitting;
+mod storms;
+mod world;

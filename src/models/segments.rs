@@ -1,0 +1,197 @@
+//! Records and segments of a scenario: what the crate does with mapped files, done with the words
+//! of a model. Reading and pinning are the crate's own; writing a record and reusing a segment
+//! follow `segments/reserve.rs` and `segments/take.rs` step by step, since those are tied to files.
+
+use super::platform::Platform;
+use super::world::{GEOMETRY, Process};
+use crate::format::control;
+use crate::format::intent::WordAt;
+use crate::format::page::{PageId, Probe};
+use crate::format::place::{Generation, Lsn, Millis, SegmentId, UNIT};
+use crate::format::record::{self, COMMITTED_AT, EXPIRY_AT, HEADER_BYTES, Shape};
+use crate::format::segment::{Label, State, StateWord};
+use crate::format::slot::Slot;
+use crate::segments::pins::{self, Writing};
+use crate::segments::read::{self, Spot};
+use crate::sys::words::Words;
+use crate::transaction::Changes;
+
+/// The segment that all is about.
+pub const SEGMENT: SegmentId = SegmentId::new(0);
+/// Where its state is.
+pub const STATE: WordAt = GEOMETRY.state_at(SEGMENT);
+/// The hash of the key that all is about.
+pub const HASH: u64 = 0x0123_4567_89AB_CDEF;
+/// Every record's: two words of value, no key. (Whose bytes they are is what a scenario checks.)
+const SHAPE: Shape = Shape { value: 16, key: 0, metadata: 0, flags: 0 };
+/// Units of a record.
+const RECORD_UNITS: u32 = 4;
+
+/// Where the key's slot is.
+pub fn slot_at() -> WordAt {
+    GEOMETRY.slot_at(PageId::new(0), Probe::new(HASH, 0).group_a + 3)
+}
+
+/// The state word of the segment.
+pub fn state(generation: u32, state: State) -> StateWord {
+    let generation = Generation::new(generation);
+    StateWord { generation, state, label: Label::Main, allocated: GEOMETRY.segment_bytes() }
+}
+
+/// Where record number `number` of the segment is, in a generation.
+pub fn spot(number: u32, generation: u32) -> Spot {
+    Spot {
+        segment: SEGMENT,
+        generation: Generation::new(generation),
+        address: GEOMETRY.address(SEGMENT, 1 + number * RECORD_UNITS),
+        room: u64::from(RECORD_UNITS) * UNIT,
+    }
+}
+
+/// The value of the one record that is ever written at a place in a generation.
+pub fn value(spot: Spot) -> [u64; 2] {
+    let stamp = spot.address.units() << 32 | u64::from(spot.generation.get());
+    [stamp, !stamp]
+}
+
+/// The slot of a record.
+pub fn slot(spot: Spot) -> Slot {
+    Slot::new(Probe::new(HASH, 0).tag, spot.address, spot.generation, 0)
+}
+
+fn word_of(spot: Spot, word: u64) -> WordAt {
+    WordAt::log(spot.address.bytes()).plus(word)
+}
+
+fn value_at(spot: Spot) -> WordAt {
+    word_of(spot, HEADER_BYTES / 8)
+}
+
+fn committed(spot: Spot, lsn: Lsn) -> (WordAt, u64) {
+    let checker = GEOMETRY.checker(spot.address, spot.generation);
+    (word_of(spot, COMMITTED_AT / 8), record::encode_committed(checker, lsn))
+}
+
+/// The words of a record's place, as a store of a record in this generation left them.
+pub fn record_words(spot: Spot) -> Vec<(WordAt, u64)> {
+    let checker = GEOMETRY.checker(spot.address, spot.generation);
+    let [word0, word1] = SHAPE.encode(checker, spot.generation.get());
+    let expiry = record::encode_expiry(checker, Millis::NEVER);
+    let header = [word0, word1, 0, committed(spot, Lsn::new(1)).1, expiry];
+    let words = header.into_iter().chain(value(spot));
+    (0..).zip(words).map(|(word, value)| (word_of(spot, word), value)).collect()
+}
+
+/// The words of a record's place, nothing written there yet.
+pub fn empty_words(spot: Spot) -> Vec<(WordAt, u64)> {
+    record_words(spot).into_iter().map(|(at, _)| (at, 0)).collect()
+}
+
+/// Writes a record, uncommitted, in the order of `Ground::write`.
+pub fn write<P: Platform>(process: &Process<P>, spot: Spot) {
+    let checker = GEOMETRY.checker(spot.address, spot.generation);
+    let [word0, word1] = SHAPE.encode(checker, spot.generation.get());
+    process.store(word_of(spot, COMMITTED_AT / 8), 0);
+    process.store(word_of(spot, EXPIRY_AT / 8), record::encode_expiry(checker, Millis::NEVER));
+    process.store(word_of(spot, 2), 0);
+    process.store(word_of(spot, 0), word0);
+    process.store(word_of(spot, 1), word1);
+    for (word, value) in (0..).zip(value(spot)) {
+        process.poke(value_at(spot).plus(word), value);
+    }
+}
+
+/// Publishes a record under the key.
+pub fn publish<P: Platform>(process: &Process<P>, spot: Spot) {
+    process.transact(|lsn| {
+        let mut changes = Changes::default();
+        let (at, word) = committed(spot, lsn);
+        changes.set(at, word);
+        changes.set(slot_at(), slot(spot).word());
+        Some(changes)
+    });
+}
+
+/// A put: `false` if the segment does not take it any more.
+pub fn put<P: Platform>(process: &Process<P>, spot: Spot) -> bool {
+    let Spot { segment, generation, .. } = spot;
+    let (me, which) = (process.me, Writing::Put);
+    if !pins::begin_writing(process, &GEOMETRY, me, which, segment, generation) {
+        return false;
+    }
+    write(process, spot);
+    publish(process, spot);
+    pins::end_writing(process, &GEOMETRY, me, which);
+    true
+}
+
+/// What a lookup finds: spot and value of a record that the reader's protocol accepts. The value is
+/// not checked here, and no CRC either: a scenario compares it.
+pub fn look_up<P: Platform>(process: &Process<P>) -> Option<(Spot, [u64; 2])> {
+    process.index().find(HASH, |found| read_slot(process, found.slot))
+}
+
+/// The record that a slot names, by the reader's protocol.
+pub fn read_slot<P: Platform>(process: &Process<P>, slot: Slot) -> Option<(Spot, [u64; 2])> {
+    let spot = read::spot(process, &GEOMETRY, slot)?;
+    let record = read::record(process, &GEOMETRY, spot)?;
+    if !record.is_current(read::cleared(process), || Millis::ZERO) {
+        return None;
+    }
+    let value = copy(process, spot);
+    read::is_still(process, &GEOMETRY, spot).then_some((spot, value))
+}
+
+/// The bytes of a value, copied relaxed.
+pub fn copy<P: Platform>(process: &Process<P>, spot: Spot) -> [u64; 2] {
+    [process.world.peek(value_at(spot)), process.world.peek(value_at(spot).plus(1))]
+}
+
+/// Stores the segment's state in a transaction, if it is as `from` says.
+fn set_state<P: Platform>(process: &Process<P>, from: StateWord, to: StateWord) -> bool {
+    process.transact(|_| {
+        (process.load(STATE) == from.encode()).then(|| {
+            let mut changes = Changes::default();
+            changes.set(STATE, to.encode());
+            changes
+        })
+    })
+}
+
+/// Frees the segment, in which nothing lives: draining, then a look at the pins, then free.
+pub fn free<P: Platform>(process: &Process<P>, generation: u32, from: State) -> bool {
+    let draining = state(generation, State::Draining);
+    if process.load(STATE) != draining.encode() {
+        set_state(process, state(generation, from), draining);
+    }
+    !pins::is_pinned(process, &GEOMETRY, process.me, SEGMENT, &*process.world)
+        && set_state(process, draining, state(generation, State::Free))
+}
+
+/// Seals the segment, in which nothing lives any more.
+pub fn seal<P: Platform>(process: &Process<P>, generation: u32) -> bool {
+    set_state(process, state(generation, State::Active), state(generation, State::Sealed))
+}
+
+/// Takes the free segment in its next generation.
+pub fn take<P: Platform>(process: &Process<P>, generation: u32) -> bool {
+    set_state(process, state(generation, State::Free), state(generation + 1, State::Active))
+}
+
+/// Evicts the key.
+pub fn evict<P: Platform>(process: &Process<P>) {
+    process.transact(|_| {
+        let mut changes = Changes::default();
+        changes.set(slot_at(), Slot::EMPTY.word());
+        Some(changes)
+    });
+}
+
+/// The pins of a process, to be modelled.
+pub fn pin_words(process: u16) -> Vec<(WordAt, u64)> {
+    let slot = crate::format::lock::ProcessSlot::new(process).unwrap();
+    vec![(GEOMETRY.pin_at(slot, SEGMENT).0, 0), (GEOMETRY.writing_at(slot, 0), 0)]
+}
+
+/// The number of pages of the index.
+pub const PAGES: WordAt = control::PAGES;
