@@ -243,10 +243,6 @@ impl<P: Platform> Words for Process<P> {
     fn acquire_fence(&self) {
         P::fence(Ordering::Acquire);
     }
-
-    fn release_fence(&self) {
-        P::fence(Ordering::Release);
-    }
 }
 
 /// Finds at once that the lock has not changed for long: a stopped process is as slow as it likes,
