@@ -17,8 +17,9 @@ const COMPACT_BELOW_PERCENT: u64 = 70;
 const RESERVE_SEGMENTS: u64 = 2;
 /// Free segments below this number start a walk.
 pub const LOW_WATER: u64 = 2;
-/// A segment is worth a sweep this long after its first expiry (milliseconds).
-const SWEEP_DELAY_MS: u64 = 1000;
+/// A segment is worth a sweep after a quarter of the time between its first and its last expiry, but
+/// not sooner and not later than this after the first (milliseconds).
+const SWEEP_DELAY_MS: (u64, u64) = (1000, 60_000);
 /// Reads in probation that make an entry worth keeping.
 const PROMOTE_AT: u8 = 1;
 
@@ -41,6 +42,8 @@ pub struct SegmentFacts {
     pub first_expiry: Millis,
     /// Its last expiry.
     pub last_expiry: Millis,
+    /// Whether it was swept just now, so that little can have expired since.
+    pub swept: bool,
     /// Whether somebody has it pinned, so that it would not come free.
     pub pinned: bool,
 }
@@ -87,10 +90,10 @@ pub enum Plan {
 /// The plan for a need.
 pub fn plan(store: &StoreFacts<'_>, need: Need) -> Plan {
     match need {
-        Need::Compact => sweep(store, Millis::ZERO).or_else(|| compact(store, 100)),
-        Need::Upkeep => sweep(store, Millis::new(SWEEP_DELAY_MS))
+        Need::Compact => sweep(store, |s| s.first_expiry).or_else(|| compact(store, 100)),
+        Need::Upkeep => sweep(store, |s| sweep_due(s.first_expiry, s.last_expiry))
             .or_else(|| if store.free < LOW_WATER { room(store) } else { relabel(store) }),
-        Need::Segment => sweep(store, Millis::ZERO).or_else(|| room(store)),
+        Need::Segment => sweep(store, |s| s.first_expiry).or_else(|| room(store)),
     }
     .unwrap_or(Plan::Nothing)
 }
@@ -136,18 +139,13 @@ fn evict(store: &StoreFacts<'_>) -> Option<Plan> {
         .map(|s| Plan::Walk(s.id, Purpose::Evict))
 }
 
-/// A segment past its last expiry, else one past its first by `delay` at least.
-fn sweep(store: &StoreFacts<'_>, delay: Millis) -> Option<Plan> {
-    let has_expired =
-        |s: &&SegmentFacts| s.live.count > 0 && s.first_expiry.after(delay.get()) <= store.now;
-    let in_use = || {
-        store
-            .segments
-            .iter()
-            .filter(|s| matches!(s.state, State::Active | State::Sealed))
-            .filter(has_expired)
-    };
-    in_use()
+/// A segment past its last expiry, else one that is due and was not swept just now.
+fn sweep(store: &StoreFacts<'_>, due: impl Fn(&SegmentFacts) -> Millis) -> Option<Plan> {
+    store
+        .segments
+        .iter()
+        .filter(|s| matches!(s.state, State::Active | State::Sealed) && s.live.count > 0)
+        .filter(|s| due(s) <= store.now && !s.swept)
         .min_by_key(|s| (s.last_expiry > store.now, s.first_expiry))
         .map(|s| Plan::Walk(s.id, Purpose::Sweep))
 }
@@ -194,9 +192,10 @@ fn candidates<'a>(store: &StoreFacts<'a>) -> impl Iterator<Item = &'a SegmentFac
     store.segments.iter().filter(|s| matches!(s.state, State::Sealed | State::Victim) && !s.pinned)
 }
 
-/// When a segment with this first expiry is worth a sweep.
-pub fn sweep_due(first_expiry: Millis) -> Millis {
-    first_expiry.after(SWEEP_DELAY_MS)
+/// When a segment with these bounds is worth a sweep.
+pub fn sweep_due(first: Millis, last: Millis) -> Millis {
+    let quarter = last.get().saturating_sub(first.get()) / 4;
+    first.after(quarter.clamp(SWEEP_DELAY_MS.0, SWEEP_DELAY_MS.1))
 }
 
 /// A record that a walk met, and whose slot names it.
@@ -273,6 +272,7 @@ mod tests {
             used: 100,
             first_expiry: Millis::NEVER,
             last_expiry: Millis::NEVER,
+            swept: false,
             pinned: false,
         }
     }
@@ -306,6 +306,10 @@ mod tests {
         segments[7].first_expiry = Millis::new(9_500);
         let expected = Plan::Walk(SegmentId::new(7), Purpose::Sweep);
         assert_eq!(plan(&store(&segments), Need::Segment), expected);
+        segments[7].swept = true;
+        let expected = Plan::Walk(SegmentId::new(0), Purpose::Evict);
+        assert_eq!(plan(&store(&segments), Need::Segment), expected);
+        segments[7].swept = false;
         segments[7].first_expiry = Millis::new(10_500);
         let expected = Plan::Walk(SegmentId::new(0), Purpose::Evict);
         assert_eq!(plan(&store(&segments), Need::Segment), expected);

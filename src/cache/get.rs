@@ -87,6 +87,7 @@ impl Process {
                     return None;
                 };
                 if !record.has_key(&ground.memory.log, key) {
+                    again |= !is_still(ground, &record);
                     return None;
                 }
                 if found.slot.is_twin() {
@@ -98,7 +99,9 @@ impl Process {
                     });
                 }
                 if !record.is_current(cleared, || ground.now()) {
-                    return Some(Seen::Dead);
+                    // A header that is just being written over looks uncommitted.
+                    again |= !is_still(ground, &record);
+                    return (!again).then_some(Seen::Dead);
                 }
                 let answered = answer(found, &record);
                 again |= answered.is_none();
@@ -119,6 +122,12 @@ impl Process {
 fn readable(ground: &Ground, found: Found) -> Option<Record> {
     let spot = read::spot(&ground.memory, &ground.geometry, found.slot)?;
     read::record(&ground.memory, &ground.geometry, spot)
+}
+
+/// Whether the record's segment was not reused while it was read: then what it said of itself holds.
+#[inline]
+fn is_still(ground: &Ground, record: &Record) -> bool {
+    read::is_still(&ground.memory, &ground.geometry, record.spot)
 }
 
 /// The newest of the versions of a key that a power cut left.

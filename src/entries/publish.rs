@@ -99,6 +99,9 @@ fn decide(
     }
     let lsn = held.lsn();
     let mut changes = Changes::default();
+    // Words are stored in this order: the record is committed before a slot names it.
+    let checker = ground.geometry.checker(new.spot.address, new.spot.generation);
+    changes.set(Ground::committed_at(new.spot.address), encode_committed(checker, lsn));
     // First what goes, then what comes: both may be in the same segment.
     let mut frequency = 0;
     match (&located.entry, place) {
@@ -116,14 +119,12 @@ fn decide(
             release(ground, &mut changes, *found, Some(record));
         }
     }
-    let checker = ground.geometry.checker(new.spot.address, new.spot.generation);
     let slot = Slot::new(
         ground.index().probe(new.hash).tag,
         new.spot.address,
         new.spot.generation,
         frequency,
     );
-    changes.set(Ground::committed_at(new.spot.address), encode_committed(checker, lsn));
     changes.set(slot_at(ground, target), slot.word());
     changes.update(words, ground.geometry.row_at(new.spot.segment, LIVE), |live| {
         Live::decode(live).plus(new.units).encode()
@@ -161,7 +162,7 @@ pub fn widen_expiry(ground: &Ground, spot: Spot, expiry: Millis) {
     update(words, row(FIRST_EXPIRY), |first| (expiry.get() < first).then_some(expiry.get()));
     update(words, row(LAST_EXPIRY), |last| (expiry.get() > last).then_some(expiry.get()));
     if expiry != Millis::NEVER {
-        let due = crate::policy::sweep_due(expiry).get();
+        let due = crate::policy::sweep_due(expiry, expiry).get();
         update(words, control::SWEEP_DUE, |old| (due < old).then_some(due));
     }
 }

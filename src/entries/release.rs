@@ -77,7 +77,9 @@ pub fn evict(
     ghost: bool,
 ) -> Result<Released> {
     ground.transact(|held| {
-        if !ground.index().slot(found.page, found.position).names_same(found.slot) {
+        // In a store that syncs, a slot that a split moved stays behind as a foreign one.
+        let now = ground.index().slot(found.page, found.position);
+        if !now.names_same(found.slot) || !ground.index().is_home(found.page, now) {
             return Decision::Leave(Released::Changed);
         }
         let mut changes = Changes::default();

@@ -137,8 +137,6 @@ pub struct Millis(u64);
 impl Millis {
     /// The moment that never comes.
     pub const NEVER: Self = Self((1 << 48) - 1);
-    /// The moment before all others.
-    pub const ZERO: Self = Self(0);
 
     /// `millis` since the Unix epoch; what does not fit is "never".
     #[inline]

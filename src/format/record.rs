@@ -151,7 +151,7 @@ mod tests {
 
     #[test]
     fn a_changed_expiry_is_not_whole() {
-        for expiry in [Millis::ZERO, Millis::new(1_700_000_000_000), Millis::NEVER] {
+        for expiry in [Millis::new(0), Millis::new(1_700_000_000_000), Millis::NEVER] {
             let word = encode_expiry(checker(), expiry);
             assert_eq!(decode_expiry(checker(), word), Some(expiry));
             assert_eq!(decode_expiry(checker(), word ^ 4), None);

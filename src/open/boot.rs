@@ -360,6 +360,12 @@ impl Mend<'_> {
         }
         let seen = memory.load(control::PROCESSES_SEEN).min(u64::from(self.geometry.max_processes));
         memory.store(control::PROCESSES_SEEN, seen);
+        // As above: what cannot be allocated is found out when a slot is used.
+        let _ = space::allocate(
+            memory.log.file(),
+            control::PROCESSES_OFFSET,
+            seen * control::PROCESS_SLOT_BYTES,
+        );
         for slot in (0..seen as u16).filter_map(ProcessSlot::new) {
             memory.store(self.geometry.intent_at(slot, 0), 0);
             pins::clear_pins(memory, &self.geometry, slot);

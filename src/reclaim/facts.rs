@@ -1,9 +1,11 @@
 //! The numbers that the policy decides on.
 
+use std::collections::BTreeMap;
+
 use crate::entries;
 use crate::format::control::{self, TABLE_SEGMENTS};
 use crate::format::lock::ProcessSlot;
-use crate::format::place::{Millis, SegmentId};
+use crate::format::place::{Generation, Millis, SegmentId};
 use crate::format::segment::{FIRST_EXPIRY, LAST_EXPIRY, ORDER, State};
 use crate::policy::{SegmentFacts, StoreFacts};
 use crate::segments::Ground;
@@ -28,7 +30,10 @@ pub struct Facts {
 
 impl Facts {
     /// Looks at every segment; free ones count if they take a record of `units`.
-    pub fn gather(ground: &Ground, units: u32) -> Self {
+    pub fn gather(ground: &Ground, units: u32, swept: &Swept) -> Self {
+        // Another process may have raised the limit.
+        ground.memory.log.refresh();
+        let now = ground.now();
         let pinned = pinned(ground);
         let mut facts = Self {
             segments: Vec::new(),
@@ -37,7 +42,7 @@ impl Facts {
             allowed: entries::segments_allowed(ground),
             max_entries: ground.memory.load(control::MAX_ENTRIES),
             segment_units: ground.geometry.segment_units(),
-            now: ground.now(),
+            now,
         };
         let share = ground.share();
         let booked =
@@ -55,6 +60,7 @@ impl Facts {
                     used: walk::tail(ground, id),
                     first_expiry: Millis::new(ground.row(id, FIRST_EXPIRY)),
                     last_expiry: Millis::new(ground.row(id, LAST_EXPIRY)),
+                    swept: swept.lately(id, state.generation, now),
                     pinned: pinned[usize::from(id.get() / 64)] >> (id.get() % 64) & 1 == 1,
                 });
                 continue;
@@ -88,15 +94,35 @@ impl Facts {
     /// When the first segment is worth a sweep.
     pub fn sweep_due(&self) -> Millis {
         let live = self.segments.iter().filter(|segment| segment.live.count > 0);
-        live.map(|segment| crate::policy::sweep_due(segment.first_expiry))
+        live.map(|segment| crate::policy::sweep_due(segment.first_expiry, segment.last_expiry))
             .min()
             .unwrap_or(Millis::NEVER)
     }
 
-    /// Whether a segment is pinned is `is_pinned`'s to say when it is reused; how many are, is
-    /// enough for views.
+    /// When a segment was taken.
     pub fn order_of(&self, id: SegmentId) -> Option<u64> {
         self.segments.iter().find(|segment| segment.id == id).map(|segment| segment.order)
+    }
+}
+
+/// Which segments this process has swept of late, so that it does not sweep one again for each entry
+/// that expires meanwhile.
+#[derive(Debug, Default)]
+pub struct Swept(BTreeMap<SegmentId, (Generation, Millis)>);
+
+/// How long a segment counts as swept, in milliseconds.
+const SWEPT_MS: u64 = 1000;
+
+impl Swept {
+    /// Notes the end of a sweep.
+    pub fn note(&mut self, segment: SegmentId, generation: Generation, now: Millis) {
+        self.0.insert(segment, (generation, now));
+    }
+
+    fn lately(&self, segment: SegmentId, generation: Generation, now: Millis) -> bool {
+        self.0.get(&segment).is_some_and(|&(of, when)| {
+            of == generation && when <= now && now < when.after(SWEPT_MS)
+        })
     }
 }
 

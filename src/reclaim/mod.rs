@@ -3,12 +3,14 @@
 //! A walk's state is one shared word, so any process goes on with what another began; a step is
 //! idempotent, so it does no harm if two do it, or if one dies in the middle. `facts` gathers the
 //! numbers, `step` does one record, `upkeep` decides when, `room` does it until there is a segment
-//! or an entry less, `moves` holds copies back until the barrier allows them to be named.
+//! or an entry less, `moves` holds copies back until the barrier allows them to be named, `skim`
+//! keeps the hands of eviction near living entries.
 
 mod clear;
 mod facts;
 mod moves;
 mod room;
+mod skim;
 mod step;
 mod upkeep;
 
@@ -38,6 +40,10 @@ pub struct Worker {
     /// made.
     waiting: Vec<Move>,
     waiting_since: u64,
+    /// Puts, counted round and round.
+    puts: u32,
+    /// Segments that it has swept.
+    swept: facts::Swept,
     /// Segments taken, and free ones, when it last looked for something to do.
     orders_seen: u64,
     free: u64,

@@ -6,6 +6,7 @@ use super::upkeep::carry_out;
 use super::{Worker, recount};
 use crate::error::Result;
 use crate::format::control;
+use crate::format::intent::WordAt;
 use crate::format::segment::{GRANTED, Label, State};
 use crate::format::walk::{Purpose, WALK_END, WalkWord};
 use crate::policy::{self, LOW_WATER, Need};
@@ -25,7 +26,7 @@ pub fn make_room(ground: &Ground, worker: &mut Worker, units: u32) -> Result<boo
     // Each turn ends a walk or begins one: enough to walk every segment three times.
     for _ in 0..6 * u32::from(ground.segment_count()) + 12 {
         ground.free_drained()?;
-        let facts = Facts::gather(ground, units);
+        let facts = Facts::gather(ground, units, &worker.swept);
         worker.free = facts.free;
         if facts.free >= LOW_WATER {
             return Ok(true);
@@ -42,7 +43,7 @@ pub fn make_room(ground: &Ground, worker: &mut Worker, units: u32) -> Result<boo
         }
         run(ground, worker)?;
     }
-    Ok(Facts::gather(ground, units).free > 0)
+    Ok(Facts::gather(ground, units, &worker.swept).free > 0)
 }
 
 /// Reclaims until a segment is free, whatever its size; `false` if none can be.
@@ -58,7 +59,7 @@ pub fn make_free(ground: &Ground, worker: &mut Worker) -> Result<bool> {
         if is_free(ground) {
             return Ok(true);
         }
-        let facts = Facts::gather(ground, 1);
+        let facts = Facts::gather(ground, 1, &worker.swept);
         if ground.memory.load(control::WALK_UPKEEP) == 0
             && !carry_out(ground, policy::plan(&facts.store(), Need::Segment))?
         {
@@ -111,7 +112,7 @@ pub fn evict_one(ground: &Ground, worker: &mut Worker) -> Result<bool> {
         let label = match worker.trimming {
             Some((label, left)) if left > 0 => label,
             _ => {
-                let label = policy::trim_queue(&Facts::gather(ground, 1).store());
+                let label = policy::trim_queue(&Facts::gather(ground, 1, &worker.swept).store());
                 worker.trimming = Some((label, TRIMS_A_CHOICE));
                 label
             }
@@ -132,7 +133,7 @@ pub fn evict_one(ground: &Ground, worker: &mut Worker) -> Result<bool> {
                     // Nothing where the counter says there is something: it must be wrong.
                     return recount(ground, worker);
                 }
-                if !next_trim(ground, at, label)? {
+                if !next_trim(ground, worker, at, label)? {
                     worker.trimming = None; // The queue is empty: the other has its turn.
                 }
             }
@@ -141,13 +142,13 @@ pub fn evict_one(ground: &Ground, worker: &mut Worker) -> Result<bool> {
 }
 
 /// Begins to trim the next segment of a queue; `false` if none has entries.
-fn next_trim(ground: &Ground, at: crate::format::intent::WordAt, label: Label) -> Result<bool> {
+pub fn next_trim(ground: &Ground, worker: &Worker, at: WordAt, label: Label) -> Result<bool> {
     let raw = ground.memory.load(at);
     let last = WalkWord::decode(raw).filter(|walk| walk.position == WALK_END);
     if raw != 0 && last.is_none() {
         return Ok(true); // Another process has begun.
     }
-    let facts = Facts::gather(ground, 1);
+    let facts = Facts::gather(ground, 1, &worker.swept);
     let order = last.and_then(|walk| facts.order_of(walk.segment)).unwrap_or(0);
     match policy::trim_after(&facts.store(), label, order) {
         Some(segment) => begin(ground, at, raw, segment, Purpose::Trim).map(|_| true),
@@ -157,11 +158,10 @@ fn next_trim(ground: &Ground, at: crate::format::intent::WordAt, label: Label) -
 
 /// Compacts every segment with dead space; segments that came free.
 pub fn compact_all(ground: &Ground, worker: &mut Worker) -> Result<u64> {
-    let free = |ground: &Ground| Facts::gather(ground, 1).free;
-    let before = free(ground);
+    let before = Facts::gather(ground, 1, &worker.swept).free;
     for _ in 0..2 * u32::from(ground.segment_count()) + 2 {
         if ground.memory.load(control::WALK_UPKEEP) == 0 {
-            let facts = Facts::gather(ground, 1);
+            let facts = Facts::gather(ground, 1, &worker.swept);
             if !carry_out(ground, policy::plan(&facts.store(), Need::Compact))? {
                 break;
             }
@@ -169,5 +169,5 @@ pub fn compact_all(ground: &Ground, worker: &mut Worker) -> Result<u64> {
         run(ground, worker)?;
         ground.free_drained()?;
     }
-    Ok(free(ground).saturating_sub(before))
+    Ok(Facts::gather(ground, 1, &worker.swept).free.saturating_sub(before))
 }

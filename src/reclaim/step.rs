@@ -18,7 +18,7 @@ use crate::segments::read::{self, Record, Spot};
 use crate::segments::reserve::Stamps;
 use crate::segments::statistics::Count;
 use crate::segments::walk::{self, Cursor};
-use crate::sys::words::{Words, update};
+use crate::sys::words::Words;
 use crate::transaction::Changes;
 
 /// What a step came to.
@@ -40,7 +40,7 @@ pub enum Stepped {
 }
 
 /// Which of the cursors a walk word's is.
-fn cursor_of(at: WordAt) -> usize {
+pub fn cursor_of(at: WordAt) -> usize {
     match at {
         control::WALK_PROBATION => 0,
         control::WALK_MAIN => 1,
@@ -63,12 +63,8 @@ pub fn begin(
     {
         return Ok(false);
     }
-    if purpose == Purpose::Sweep {
-        // Set anew by the walk. Records that others write meanwhile widen them again, and those whose
-        // header is in place already are met by the walk.
-        let row = |word| ground.geometry.row_at(segment, word);
-        update(&ground.memory, row(FIRST_EXPIRY), |_| Some(Millis::NEVER.get()));
-        update(&ground.memory, row(LAST_EXPIRY), |_| Some(0));
+    if purpose == Purpose::Sweep && !reset_expiry(ground, segment, state)? {
+        return Ok(false);
     }
     let owner = if ground.syncs() && purpose != Purpose::Sweep {
         Some(ground.attachment()?.slot)
@@ -102,6 +98,21 @@ fn become_victim(ground: &Ground, segment: SegmentId, seen: StateWord) -> Result
             }
             State::Free | State::Draining => Decision::Leave(false),
         }
+    })
+}
+
+/// The bounds of expiry are set anew by a sweep. Records that others write meanwhile widen them
+/// again, and those whose header is in place already are met by the walk.
+fn reset_expiry(ground: &Ground, segment: SegmentId, seen: StateWord) -> Result<bool> {
+    ground.transact(|_| {
+        let same = ground.state(segment).is_some_and(|now| now.generation == seen.generation);
+        if !same {
+            return Decision::Leave(false);
+        }
+        let mut changes = Changes::default();
+        changes.set(ground.geometry.row_at(segment, FIRST_EXPIRY), Millis::NEVER.get());
+        changes.set(ground.geometry.row_at(segment, LAST_EXPIRY), 0);
+        Decision::Commit(changes, true)
     })
 }
 
@@ -154,7 +165,11 @@ fn end(
     match walk.purpose {
         // The next one begins behind it.
         Purpose::Trim => return Ok(Stepped::Ended),
-        Purpose::Sweep => {}
+        Purpose::Sweep => {
+            if let Some(state) = ground.state(walk.segment) {
+                worker.swept.note(walk.segment, state.generation, ground.now());
+            }
+        }
         Purpose::Evict | Purpose::Compact => {
             if walk.owner.is_some_and(|owner| owner != me) || !super::moves::settle(ground, worker)?
             {

@@ -4,6 +4,7 @@ use super::Worker;
 use super::clear::{clear_step, twin_step};
 use super::facts::Facts;
 use super::moves;
+use super::skim::skim;
 use super::step::{Stepped, begin, step};
 use crate::entries;
 use crate::error::Result;
@@ -30,6 +31,9 @@ pub fn upkeep(ground: &Ground, worker: &mut Worker, bytes: u64) -> Result<()> {
     }
     if !worker.waiting.is_empty() {
         moves::settle(ground, worker)?;
+    }
+    if ground.memory.load(control::MAX_ENTRIES) != u64::MAX {
+        skim(ground, worker)?;
     }
     if is_plan_due(ground, worker) {
         replan(ground, worker)?;
@@ -60,9 +64,9 @@ fn is_plan_due(ground: &Ground, worker: &Worker) -> bool {
 /// Asks the policy what to do, and begins it.
 fn replan(ground: &Ground, worker: &mut Worker) -> Result<()> {
     worker.orders_seen = ground.memory.load(control::ORDERS);
-    let mut facts = Facts::gather(ground, 1);
+    let mut facts = Facts::gather(ground, 1, &worker.swept);
     if facts.free < policy::LOW_WATER && ground.free_drained()? {
-        facts = Facts::gather(ground, 1);
+        facts = Facts::gather(ground, 1, &worker.swept);
     }
     worker.free = facts.free;
     ground.memory.store(control::SWEEP_DUE, facts.sweep_due().get());
@@ -123,7 +127,7 @@ pub fn maintain(ground: &Ground, worker: &mut Worker) -> Result<()> {
     let mut rounds = 2 * u64::from(ground.segment_count()) + 2;
     while rounds > 0 {
         if ground.memory.load(control::WALK_UPKEEP) == 0 {
-            let facts = Facts::gather(ground, 1);
+            let facts = Facts::gather(ground, 1, &worker.swept);
             worker.free = facts.free;
             ground.memory.store(control::SWEEP_DUE, facts.sweep_due().get());
             if !carry_out(ground, policy::plan(&facts.store(), Need::Upkeep))? {

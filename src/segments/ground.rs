@@ -233,6 +233,10 @@ impl Ground {
     pub fn head(&self, label: Label) -> Option<SegmentId> {
         let word = self.memory.load(Self::head_at(label));
         let number = u16::try_from(word.checked_sub(1)?).ok()?;
+        if number >= self.segment_count() {
+            // Another process may have raised the limit.
+            self.memory.log.refresh();
+        }
         (number < self.segment_count()).then_some(SegmentId::new(number))
     }
 

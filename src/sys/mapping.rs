@@ -72,10 +72,15 @@ impl Mapping {
 
     #[cold]
     fn grew_to(&self, end: u64) -> bool {
+        end <= self.refresh()
+    }
+
+    /// Asks how long the file is by now: bytes of it that are in the mapping.
+    pub fn refresh(&self) -> u64 {
         let length = self.file.metadata().map_or(0, |metadata| metadata.len());
         let backed = length.min(self.raw.len() as u64);
         self.backed.fetch_max(backed, Ordering::Relaxed);
-        end <= backed
+        backed
     }
 
     /// The word at `offset`, a multiple of 8, if it is in the file.

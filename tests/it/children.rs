@@ -110,6 +110,7 @@ fn a_child_plays_its_role() {
         "filler" => crate::processes::filler(directory, seed),
         "stuck filler" => crate::processes::stuck_filler(directory),
         "forker" => crate::fork::forker(directory),
+        "half a million" => crate::big::half(directory, seed),
         _ => panic!("no such role: {role}"),
     }
 }

@@ -2,8 +2,11 @@
 #![allow(unsafe_code, reason = "signals and forks of the tests' own processes")]
 
 mod basics;
+mod big;
 mod children;
 mod common;
 mod fork;
+mod limits;
 mod power;
 mod processes;
+mod threads;
