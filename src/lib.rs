@@ -64,5 +64,6 @@ pub use open::{Opening, Verification};
 /// What tests set by hand instead of asking the operating system. No part of the interface.
 #[doc(hidden)]
 pub mod testing {
+    pub use crate::format::decode;
     pub use crate::open::{Seams, SyncHook, SyncMoment};
 }
