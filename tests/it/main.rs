@@ -6,6 +6,7 @@ mod big;
 mod children;
 mod common;
 mod fork;
+mod golden;
 mod limits;
 mod power;
 mod processes;
