@@ -10,4 +10,5 @@ mod golden;
 mod limits;
 mod power;
 mod processes;
+mod reader;
 mod threads;
