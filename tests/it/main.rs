@@ -12,3 +12,4 @@ mod power;
 mod processes;
 mod reader;
 mod threads;
+mod tidy;
