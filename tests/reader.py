@@ -178,10 +178,10 @@ class Store:
         room = min(allocated - within, len(self.log) - at)
         return (generation, at, room) if room > 0 else None
 
-    # Reading, steps 5 to 8 and 11
+    # Reading, steps 5 to 7 and 11
 
     def record(self, slot):
-        """Key, value, expiry and LSN of the record that a slot names, if it is whole."""
+        """Key, value, expiry, LSN and flags of the record that a slot names, if it is whole."""
         found = self.segment(slot)
         if found is None or found[2] < 40:
             return None
@@ -200,15 +200,14 @@ class Store:
             return None
         if expiry >> 48 != mix(millis ^ self.seed, place ^ EXPIRY) >> 48:
             return None
-        if (word1 >> 32) & 0xFFFF:
-            return None  # A flag that this reader does not know.
         start = mix(word0 ^ self.seed, place ^ ((word2 >> 32) << 32) ^ PAYLOAD) >> 32
         body = self.log[at + 40:at + 40 + length]
         if zlib.crc32(body, start) != word2 & 0xFFFFFFFF:
             return None
-        return body[metadata:metadata + key], body[metadata + key:], millis, lsn
+        flags = (word1 >> 32) & 0xFFFF
+        return body[metadata:metadata + key], body[metadata + key:], millis, lsn, flags
 
-    # Reading, step 9, and of several records of a key the one of the highest LSN
+    # Reading, steps 8 and 9, and of several records of a key the one of the highest LSN
 
     def entries(self, now):
         newest = {}
@@ -220,8 +219,8 @@ class Store:
                 if record and (record[0] not in newest or newest[record[0]][3] < record[3]):
                     newest[record[0]] = record
         cleared = self.word(0x0C8)
-        for key, value, expiry, lsn in newest.values():
-            if lsn > cleared and (expiry == NEVER or now < expiry):
+        for key, value, expiry, lsn, flags in newest.values():
+            if flags == 0 and lsn > cleared and (expiry == NEVER or now < expiry):
                 yield {"key": key.hex(), "value": value.hex(),
                        "expiry": None if expiry == NEVER else expiry, "lsn": lsn}
 

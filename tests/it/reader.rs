@@ -83,6 +83,18 @@ fn both_readers_put_a_page_that_was_lost_together_from_the_old_one() {
 }
 
 #[test]
+fn both_readers_find_what_a_segment_that_was_freed_meanwhile_still_holds() {
+    let (_dir, path) = expand();
+    let mut log = std::fs::read(path.join("log")).unwrap();
+    log[0x1004] &= 0xF0; // The state of segment 0.
+    std::fs::write(path.join("log"), log).unwrap();
+    let found = listed(&read_only(&path, [9, 9]));
+    assert_eq!(found.len(), expected().len());
+    let Some(entries) = read(&path, READ_AT) else { return };
+    assert_eq!(values(entries), found);
+}
+
+#[test]
 fn both_readers_skip_what_is_damaged() {
     let (_dir, path) = expand();
     let whole = std::fs::read(path.join("log")).unwrap();
