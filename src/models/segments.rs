@@ -135,7 +135,7 @@ pub fn look_up<P: Platform>(process: &Process<P>) -> Option<(Spot, [u64; 2])> {
 pub fn read_slot<P: Platform>(process: &Process<P>, slot: Slot) -> Option<(Spot, [u64; 2])> {
     let spot = read::spot(process, &GEOMETRY, slot)?;
     let record = read::record(process, &GEOMETRY, spot)?;
-    if !record.is_current(read::cleared(process), || Millis::ZERO) {
+    if !record.is_current(read::cleared(process), || Millis::new(0)) {
         return None;
     }
     let value = copy(process, spot);
