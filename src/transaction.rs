@@ -75,7 +75,7 @@ impl Changes {
 }
 
 /// How long a held lock may stay unchanged before it is robbed, or its owner asked for.
-const UNCHANGED: Duration = Duration::from_millis(5);
+pub const UNCHANGED: Duration = Duration::from_millis(5);
 
 /// Whether a process has died, by the kernel's word.
 pub trait Liveness {

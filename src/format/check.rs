@@ -8,11 +8,11 @@
 use super::place::{Address, Generation};
 
 /// One constant a purpose, so that a check made for one field never passes for another.
-const HEADER: u64 = 0x9E37_79B9_7F4A_7C15;
-const COMMITTED: u64 = 0xC2B2_AE3D_27D4_EB4F;
-const EXPIRY: u64 = 0x1656_67B1_9E37_79F9;
-const CHUNK: u64 = 0x27D4_EB2F_1656_67C5;
-const PAYLOAD: u64 = 0xD6E8_FEB8_6659_FD93;
+pub(super) const HEADER: u64 = 0x9E37_79B9_7F4A_7C15;
+pub(super) const COMMITTED: u64 = 0xC2B2_AE3D_27D4_EB4F;
+pub(super) const EXPIRY: u64 = 0x1656_67B1_9E37_79F9;
+pub(super) const CHUNK: u64 = 0x27D4_EB2F_1656_67C5;
+pub(super) const PAYLOAD: u64 = 0xD6E8_FEB8_6659_FD93;
 
 /// The key of all checks in one store, for one place in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -22,6 +22,8 @@ pub const TABLE_SEGMENTS: u16 = 4096;
 pub const SEGMENTS_FLOOR: u64 = 8;
 /// Smallest and largest segment, as powers of two.
 pub const SEGMENT_SHIFTS: std::ops::RangeInclusive<u32> = 16..=28;
+/// The most that an index begins with, as a power of two of pages.
+pub const LEVEL_LIMIT: u32 = 16;
 /// Bytes of a process slot.
 pub const PROCESS_SLOT_BYTES: u64 = 1024;
 /// The control block's length is a multiple of this, so that pages of 64 KiB work.
@@ -96,7 +98,7 @@ pub const WALK_PROBATION: WordAt = WordAt::log(0x180);
 pub const WALK_MAIN: WordAt = WordAt::log(0x188);
 /// The walk of compaction and sweeping.
 pub const WALK_UPKEEP: WordAt = WordAt::log(0x190);
-/// The next page that upkeep after a `clear` looks at.
+/// The next block of 64 slots, counted over all pages, that upkeep after a `clear` looks at.
 pub const CLEAR_CURSOR: WordAt = WordAt::log(0x198);
 /// When some segment is next worth sweeping, milliseconds.
 pub const SWEEP_DUE: WordAt = WordAt::log(0x1A0);
@@ -144,7 +146,7 @@ pub struct Geometry {
 impl Geometry {
     /// A geometry from numbers that were read, if it is one that can be.
     pub fn checked(self) -> Option<Self> {
-        let sound = self.level <= 16
+        let sound = self.level <= LEVEL_LIMIT
             && SEGMENT_SHIFTS.contains(&self.segment_shift)
             && (1..=PROCESS_LIMIT).contains(&self.max_processes);
         sound.then_some(self)

@@ -15,6 +15,8 @@ pub mod place;
 pub mod record;
 pub mod segment;
 pub mod slot;
+#[cfg(test)]
+mod spec;
 pub mod walk;
 
 /// The version of the format that this build writes, and the newest that it reads.

@@ -18,6 +18,9 @@ pub const PAGE_GROUPS: u32 = 32;
 /// The index is split when entries pass this share of its slots, in per cent.
 pub const SPLIT_LOAD_PERCENT: u64 = 36;
 
+/// Factor of `f`, which leads from one group of a key to the other.
+pub(super) const GROUP_FACTOR: u32 = 0x9E37_79B1;
+
 /// A page of the index, numbered from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PageId(u64);
@@ -89,7 +92,7 @@ pub fn other_group(position: usize, tag: u32) -> usize {
 /// `f`: from 1 to 31, so that the groups of a key always differ.
 #[inline]
 const fn group_step(tag: u32) -> u32 {
-    1 + (tag.wrapping_mul(0x9E37_79B1) >> 8) % (PAGE_GROUPS - 1)
+    1 + (tag.wrapping_mul(GROUP_FACTOR) >> 8) % (PAGE_GROUPS - 1)
 }
 
 /// The low bits of the hash of a slot found on `page`, as far as page and tag tell them

@@ -20,6 +20,8 @@ use super::place::{Lsn, Millis, UNIT};
 
 /// Size of the header in bytes.
 pub const HEADER_BYTES: u64 = 40;
+/// Offset of the word that holds CRC and creation time.
+pub const PAYLOAD_AT: u64 = 16;
 /// Offset of the word that commits a record.
 pub const COMMITTED_AT: u64 = 24;
 /// Offset of the word that holds the expiry.
@@ -84,6 +86,18 @@ impl Shape {
     pub const fn footprint(self) -> u64 {
         self.bytes().next_multiple_of(UNIT)
     }
+}
+
+/// The word that holds the CRC of metadata, key and value, and the creation time.
+#[inline]
+pub const fn encode_payload(crc: u32, created: u32) -> u64 {
+    crc as u64 | ((created as u64) << 32)
+}
+
+/// CRC and creation time.
+#[inline]
+pub const fn decode_payload(word: u64) -> (u32, u32) {
+    (word as u32, (word >> 32) as u32)
 }
 
 /// The word that commits a record: nonzero for every LSN but 0, which no transaction has.

@@ -89,19 +89,10 @@ pub fn record(words: &impl Words, geometry: &Geometry, spot: Spot) -> Option<Rec
     let (shape, word0) = shape(words, geometry, spot)?;
     let at = crate::format::intent::WordAt::log(spot.address.bytes());
     let checker = geometry.checker(spot.address, spot.generation);
-    let word2 = words.load(at.plus(2));
+    let (crc, created) = record::decode_payload(words.load(at.plus(record::PAYLOAD_AT / 8)));
     let lsn = record::decode_committed(checker, words.load(at.plus(record::COMMITTED_AT / 8)));
     let expiry = record::decode_expiry(checker, words.load(at.plus(record::EXPIRY_AT / 8)))?;
-    Some(Record {
-        spot,
-        shape,
-        lsn,
-        expiry,
-        created: (word2 >> 32) as u32,
-        word0,
-        crc: word2 as u32,
-        checker,
-    })
+    Some(Record { spot, shape, lsn, expiry, created, word0, crc, checker })
 }
 
 impl Record {

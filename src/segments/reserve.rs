@@ -10,7 +10,7 @@ use super::read::Spot;
 use crate::error::{ErrorKind, Result};
 use crate::format::intent::WordAt;
 use crate::format::place::{Address, Generation, Lsn, Millis, SegmentId, UNIT};
-use crate::format::record::{self, COMMITTED_AT, EXPIRY_AT, HEADER_BYTES, Shape};
+use crate::format::record::{self, COMMITTED_AT, EXPIRY_AT, HEADER_BYTES, PAYLOAD_AT, Shape};
 use crate::format::segment::{Label, State, TAIL, encode_chunk};
 use crate::sys::words::Words;
 use crate::transaction::Changes;
@@ -214,7 +214,7 @@ impl Ground {
         let words = &self.memory;
         words.store(at.plus(COMMITTED_AT / 8), 0);
         words.store(at.plus(EXPIRY_AT / 8), record::encode_expiry(checker, stamps.expiry));
-        words.store(at.plus(2), u64::from(crc) | (u64::from(stamps.created) << 32));
+        words.store(at.plus(PAYLOAD_AT / 8), record::encode_payload(crc, stamps.created));
         words.store(at, word0);
         words.store(at.plus(1), word1);
         let mut offset = spot.address.bytes() + HEADER_BYTES;

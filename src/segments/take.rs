@@ -21,7 +21,7 @@ use crate::sys::words::Words;
 use crate::transaction::Changes;
 
 /// Takings of a segment between two syncs: one below the 16 that the slot's four bits tell apart.
-const REUSES_LIMIT: u8 = 14;
+pub const REUSES_LIMIT: u8 = 14;
 /// Allocation grows in steps from the first to the second.
 const ALLOCATE_STEPS: (u64, u64) = (512 << 10, 2 << 20);
 /// How long a full disk is not asked again.

@@ -1,0 +1,328 @@
+//! The tables of `format.md` about files, control block, segment table and process slots.
+
+use super::{Table, bits, fields, n, names, table, text, values};
+use crate::format::control::*;
+use crate::format::identity::{IDENTITY_LIMIT, Identity, Limits, STORE_MAGIC};
+use crate::format::intent::{INTENT_WORDS, IntentHead, WordAt};
+use crate::format::lock::{PROCESS_LIMIT, ProcessSlot};
+use crate::format::page::PageId;
+use crate::format::place::{ADDRESS_BITS, GENERATION_COUNT_BITS, Generation, LSN_BITS};
+use crate::format::place::{LSN_COUNT_BITS, Millis, SegmentId, UNIT};
+use crate::format::segment::*;
+use crate::format::walk::{Purpose, WALK_END, WalkWord};
+use crate::format::{FORMAT_VERSION, INDEX_FILE, LOG_FILE, STORE_FILE};
+use crate::segments::statistics::{COUNTS, Count};
+
+/// From the top to the process slots.
+pub fn tables() -> Vec<Table> {
+    [words(), files(), store(), heads(), segments(), walks(), processes()].concat()
+}
+
+fn words() -> Vec<Table> {
+    vec![names(
+        "Words",
+        &[
+            ("unit", n(UNIT)),
+            ("address bits", n(ADDRESS_BITS)),
+            ("LSN bits", n(LSN_BITS)),
+            ("LSN count bits", n(LSN_COUNT_BITS)),
+            ("generation count bits", n(GENERATION_COUNT_BITS)),
+            ("never", n(Millis::NEVER.get())),
+        ],
+    )]
+}
+
+fn files() -> Vec<Table> {
+    vec![names(
+        "The three files",
+        &[
+            ("identity file", STORE_FILE.to_owned()),
+            ("log file", LOG_FILE.to_owned()),
+            ("index file", INDEX_FILE.to_owned()),
+            ("store magic", text(&STORE_MAGIC)),
+            ("log magic", text(&LOG_MAGIC.to_le_bytes())),
+            ("index magic", text(&INDEX_MAGIC.to_le_bytes())),
+            ("format version", n(FORMAT_VERSION)),
+            ("identity limit", n(IDENTITY_LIMIT as u64)),
+        ],
+    )]
+}
+
+fn store() -> Vec<Table> {
+    let heading = "The file `store`";
+    let identity = Identity {
+        store_id: [101, 102],
+        seed: 103,
+        segment_shift: 20,
+        level: 5,
+        max_processes: 64,
+        limits: Limits { max_entries: 107, max_bytes: 108, ttl_ms: Some(109), min_free: 110 },
+    };
+    let bytes = identity.encode().unwrap();
+    assert_eq!(bytes[..8], STORE_MAGIC);
+    assert_eq!(bytes[8..12], FORMAT_VERSION.to_le_bytes());
+    let length = bytes.len() as u32 - 20;
+    assert_eq!(bytes[12..16], length.to_le_bytes());
+    // Numbers below 128 are one byte each: the payload tells the order of its fields.
+    assert_eq!(bytes[16..26], [101, 102, 103, 20, 5, 64, 107, 108, 1, 109]);
+    assert_eq!(bytes[26..bytes.len() - 4], [110]);
+    let head = [("0", "8", "magic"), ("8", "4", "version"), ("12", "4", "length")];
+    let rest = [("16", "n", "payload"), ("16+n", "4", "CRC")];
+    let row = |(a, b, c): (&str, &str, &str)| vec![a.to_owned(), b.to_owned(), c.to_owned()];
+    let names = "store_id[0] store_id[1] seed segment_shift level max_processes max_entries \
+                 max_bytes ttl_ms min_free";
+    let payload = names.split_whitespace().enumerate().map(|(order, name)| {
+        let kind = if name == "ttl_ms" { "option" } else { "varint" };
+        vec![n(order as u64 + 1), kind.to_owned(), name.to_owned()]
+    });
+    vec![
+        table(heading, "Offset", head.into_iter().chain(rest).map(row).collect()),
+        table(heading, "Order", payload.collect()),
+        self::names(
+            heading,
+            &[
+                ("smallest segment shift", n(*SEGMENT_SHIFTS.start())),
+                ("largest segment shift", n(*SEGMENT_SHIFTS.end())),
+                ("highest level", n(LEVEL_LIMIT)),
+                ("most processes", n(PROCESS_LIMIT)),
+            ],
+        ),
+    ]
+}
+
+fn heads() -> Vec<Table> {
+    let control = "The control block";
+    let word = |at: WordAt, field: &'static str| (at.offset(), 8, field);
+    assert_eq!(encode_version(LOG_MAGIC, 7, [1, 2]) as u32, 7);
+    vec![
+        fields(
+            "The head of `log` and `index`",
+            &[
+                word(MAGIC, "magic"),
+                (VERSION.offset(), 4, "version"),
+                (VERSION.offset() + 4, 4, "CRC"),
+                (STORE_ID.offset(), 16, "store id"),
+                word(CREATED, "created"),
+            ],
+        ),
+        names(
+            control,
+            &[
+                ("control alignment", n(CONTROL_ALIGNMENT)),
+                ("table segments", n(TABLE_SEGMENTS)),
+                ("fewest segments", n(SEGMENTS_FLOOR)),
+                ("segment states", n(STATES_OFFSET)),
+                ("segment rows", n(ROWS_OFFSET)),
+                ("process slots", n(PROCESSES_OFFSET)),
+            ],
+        ),
+        fields(
+            control,
+            &[
+                (0, BOOT_ID.offset(), "head"),
+                (BOOT_ID.offset(), 16, "boot id"),
+                (FILE_IDS.offset(), 32, "file ids"),
+                word(LOCK, "lock"),
+                word(ENTRIES, "entries"),
+                word(PENDING, "pending"),
+                word(PAGES, "pages"),
+                word(CLEAR_LSN, "clear LSN"),
+                word(SYNCS, "syncs"),
+                word(PAGES_DURABLE, "pages durable"),
+                word(MAX_ENTRIES, "max entries"),
+                word(MAX_BYTES, "max bytes"),
+                word(DEFAULT_TTL, "default TTL"),
+                word(MIN_FREE, "min free"),
+                word(SYNCS_BEGUN, "syncs begun"),
+                word(SYNCS_DONE, "syncs done"),
+                word(EPOCH, "epoch"),
+                word(SYNCED_AT, "synced at"),
+                word(SYNC_FAILED, "sync failed"),
+                word(HEAD_PROBATION, "head of probation"),
+                word(HEAD_MAIN, "head of main"),
+                word(ORDERS, "orders"),
+                word(LOG_GRANTED, "log granted"),
+                word(INDEX_GRANTED, "index granted"),
+                word(PROCESSES_SEEN, "processes seen"),
+                word(WALK_PROBATION, "walk of probation"),
+                word(WALK_MAIN, "walk of main"),
+                word(WALK_UPKEEP, "walk of upkeep"),
+                word(CLEAR_CURSOR, "clear cursor"),
+                word(SWEEP_DUE, "sweep due"),
+                word(TWIN_CURSOR, "twin cursor"),
+            ],
+        ),
+    ]
+}
+
+fn segments() -> Vec<Table> {
+    let none = StateWord {
+        generation: Generation::new(0),
+        state: State::Free,
+        label: Label::Probation,
+        allocated: 0,
+    };
+    let state = |state| StateWord { state, ..none }.encode();
+    let label = |label| StateWord { label, ..none }.encode();
+    let every = StateWord { generation: Generation::new(u32::MAX), ..none }.encode();
+    let allocated = StateWord { allocated: 0xF_FFFF * ALLOCATION_PAGE, ..none }.encode();
+    // Four bits each, though not all values are in use: a value beyond is not decoded.
+    let field = |shift: u32| 15u64 << shift;
+    assert!((5..16).all(|value| StateWord::decode(value << 32).is_none()));
+    assert!((2..16).all(|value| StateWord::decode(value << 36).is_none()));
+    assert_eq!(ALLOCATION_PAGE, 4096);
+    assert_eq!(Live { count: 1, units: 2 }.encode(), 1 << 32 | 2);
+    let row = |word: u64, name: &'static str| (word * 8, 8, name);
+    let stamp =
+        |moved_after, counted_since, reuses| Stamp { moved_after, counted_since, reuses }.encode();
+    assert_eq!(stamp(u32::MAX, 0, 0), STAMP_MASK);
+    vec![
+        bits(
+            "State word",
+            &[
+                (every, "generation"),
+                (field(32), "state"),
+                (field(36), "label"),
+                (allocated, "allocated"),
+            ],
+        ),
+        values(
+            "State word",
+            "State",
+            32,
+            &[
+                (state(State::Free), "free"),
+                (state(State::Active), "active"),
+                (state(State::Sealed), "sealed"),
+                (state(State::Victim), "victim"),
+                (state(State::Draining), "draining"),
+            ],
+        ),
+        values(
+            "State word",
+            "Label",
+            36,
+            &[(label(Label::Probation), "probation"), (label(Label::Main), "main")],
+        ),
+        fields(
+            "Row",
+            &[
+                row(TAIL, "tail"),
+                row(LIVE, "live"),
+                row(GRANTED, "granted"),
+                row(FIRST_EXPIRY, "first expiry"),
+                row(LAST_EXPIRY, "last expiry"),
+                row(ORDER, "order"),
+                row(STAMP, "stamp"),
+                row(ROW_BYTES / 8 - 1, "reserved"),
+            ],
+        ),
+        bits(
+            "Stamp",
+            &[
+                (stamp(u32::MAX, 0, 0), "moved after"),
+                (stamp(0, u32::MAX, 0), "counted since"),
+                (stamp(0, 0, u8::MAX), "reuses"),
+            ],
+        ),
+    ]
+}
+
+fn walks() -> Vec<Table> {
+    let none = WalkWord {
+        segment: SegmentId::new(0),
+        generation_low: 0,
+        purpose: Purpose::Sweep,
+        position: 0,
+        owner: None,
+    };
+    let of = |purpose| WalkWord::encode(Some(WalkWord { purpose, ..none }));
+    let base = of(Purpose::Sweep);
+    let owned = |slot| {
+        let owner = ProcessSlot::new(slot);
+        WalkWord::encode(Some(WalkWord { owner, ..none })) ^ base
+    };
+    let differs = |walk: WalkWord| WalkWord::encode(Some(walk)) ^ base;
+    vec![
+        bits(
+            "Walk word",
+            &[
+                (differs(WalkWord { position: u32::MAX, ..none }), "position"),
+                (differs(WalkWord { segment: SegmentId::new(4095), ..none }), "segment"),
+                (differs(WalkWord { generation_low: 15, ..none }), "generation"),
+                (15 << base.trailing_zeros(), "purpose"),
+                (owned(PROCESS_LIMIT - 1) ^ owned(0), "owner"),
+                (owned(0), "owned"),
+            ],
+        ),
+        names("Walk word", &[("walk end", n(WALK_END))]),
+        values(
+            "Walk word",
+            "Purpose",
+            40,
+            &[
+                (of(Purpose::Sweep), "sweep"),
+                (of(Purpose::Compact), "compact"),
+                (of(Purpose::Evict), "evict"),
+                (of(Purpose::Trim), "trim"),
+            ],
+        ),
+    ]
+}
+
+fn processes() -> Vec<Table> {
+    let split = IntentHead::Split(PageId::new((1 << 48) - 1)).encode();
+    let counts = [
+        (Count::Hits, "hits"),
+        (Count::Misses, "misses"),
+        (Count::Inserts, "inserts"),
+        (Count::Removes, "removes"),
+        (Count::Evictions, "evictions"),
+        (Count::Expirations, "expirations"),
+        (Count::Moves, "moves"),
+        (Count::BytesPut, "bytes put"),
+        (Count::BytesMoved, "bytes moved"),
+        (Count::Damaged, "damaged"),
+        (Count::Unstored, "unstored"),
+        (Count::ViewCopies, "view copies"),
+        (Count::SegmentsTaken, "segments taken"),
+        (Count::Syncs, "syncs"),
+    ];
+    assert_eq!(counts.len(), COUNTS);
+    let counts = counts.map(|(count, name)| (count as u64 * 8, 8, name));
+    vec![
+        fields(
+            "Process slots",
+            &[
+                (SLOT_INTENT, 8 + INTENT_WORDS as u64 * 16, "intent"),
+                (SLOT_WRITING, 16, "writing"),
+                (SLOT_PINS, u64::from(TABLE_SEGMENTS) / 8, "pins"),
+                (SLOT_STATISTICS, STATISTICS_WORDS * 8, "statistics"),
+            ],
+        ),
+        names(
+            "Process slots",
+            &[
+                ("process slot", n(PROCESS_SLOT_BYTES)),
+                ("intent pairs", n(INTENT_WORDS as u64)),
+                ("statistics words", n(STATISTICS_WORDS)),
+            ],
+        ),
+        bits(
+            "Intent head",
+            &[(0xFF, "kind"), (0xFF << 8, "count"), (split ^ (split & 0xFF), "page")],
+        ),
+        values(
+            "Intent head",
+            "Intent",
+            0,
+            &[
+                (IntentHead::None.encode(), "none"),
+                (IntentHead::Words(0).encode(), "words"),
+                (IntentHead::Split(PageId::new(0)).encode(), "split"),
+            ],
+        ),
+        names("Intent head", &[("index bit", n(WordAt::index(0).raw()))]),
+        fields("Statistics", &counts),
+    ]
+}
