@@ -135,13 +135,13 @@ impl Options {
         if self.max_entries == Some(0) {
             return invalid("max_entries is 0", "Allow at least 1 entry.".into());
         }
-        if let Some(processes) = self.max_processes {
-            if !(1..=PROCESS_LIMIT).contains(&processes) {
-                return invalid(
-                    &format!("max_processes is {processes}"),
-                    format!("Choose from 1 to {PROCESS_LIMIT}."),
-                );
-            }
+        if let Some(processes) = self.max_processes
+            && !(1..=PROCESS_LIMIT).contains(&processes)
+        {
+            return invalid(
+                &format!("max_processes is {processes}"),
+                format!("Choose from 1 to {PROCESS_LIMIT}."),
+            );
         }
         if let Some(size) = self.segment_size {
             let (low, high) = (1u64 << SEGMENT_SHIFTS.start(), 1u64 << SEGMENT_SHIFTS.end());

@@ -146,10 +146,10 @@ impl<'a, W: Words, L: Liveness> Transactions<'a, W, L> {
                 continue;
             }
             match found.phase {
-                Phase::Held => {
-                    if self.words.exchange(control::LOCK, raw, held.next().encode()).is_ok() {
-                        return Ok(Held { transactions: self, word: held.next() });
-                    }
+                Phase::Held
+                    if self.words.exchange(control::LOCK, raw, held.next().encode()).is_ok() =>
+                {
+                    return Ok(Held { transactions: self, word: held.next() });
                 }
                 _ if found.owner != self.me && self.liveness.is_dead(found.owner) => {
                     self.take_over(raw, found);

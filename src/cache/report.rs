@@ -117,10 +117,10 @@ impl FileCache {
         let ground = &process.ground;
         let report =
             process.reporting(|| reclaim::maintain(ground, &mut process.worker()).map(|()| 0))?;
-        if let Durability::Every(interval) = ground.durability {
-            if is_sync_due(ground, interval) {
-                sync::barrier(ground)?;
-            }
+        if let Durability::Every(interval) = ground.durability
+            && is_sync_due(ground, interval)
+        {
+            sync::barrier(ground)?;
         }
         Ok(report)
     }

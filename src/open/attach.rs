@@ -247,6 +247,7 @@ fn join(
             .map_err(|error| Error::io(&path, "cannot allocate a process slot", error))?;
     }
     Transactions { words: memory, geometry, me: slot, liveness: &locks }.settle_slot();
+    memory.store(geometry.intent_at(slot, 0), 0);
     pins::clear_pins(memory, geometry, slot);
     update(memory, control::PROCESSES_SEEN, |seen| (seen <= number).then_some(number + 1));
     Ok(Attachment { slot, locks })

@@ -52,11 +52,11 @@ pub fn mend_shared(
     let log_io = |error| Error::io(&request.path(LOG_FILE), "cannot mend it", error);
     let index_io = |error| Error::io(&request.path(INDEX_FILE), "cannot mend it", error);
     let found = attach::open_index(request, identity, true)?;
-    if let Index::Whole(index) = &found {
-        if attach::is_in_order(request, &geometry, &log, index, boot_id)? {
-            let index = index.try_clone().map_err(index_io)?;
-            return map(request, &geometry, log, index, Access::Shared);
-        }
+    if let Index::Whole(index) = &found
+        && attach::is_in_order(request, &geometry, &log, index, boot_id)?
+    {
+        let index = index.try_clone().map_err(index_io)?;
+        return map(request, &geometry, log, index, Access::Shared);
     }
     let segments = config::segments_within(
         &geometry,
@@ -88,7 +88,7 @@ pub fn mend_shared(
         space::sync(memory.log.file()).map_err(log_io)?;
         space::sync(memory.index.file()).map_err(index_io)
     };
-    mend(request, identity, &memory, length, &flush)?;
+    mend(request, identity, &memory, length, Some(&flush))?;
     create::write_identity(&memory, boot_id, ids);
     flush()?;
     Ok(memory)
@@ -147,27 +147,29 @@ pub fn map_read_only(
     let length = index.metadata().map_or(0, |metadata| metadata.len());
     let memory = map(request, &geometry, log, index, Access::Private)?;
     opening.other_boot = true;
-    mend(request, identity, &memory, length / PAGE_BYTES * PAGE_BYTES, &|| Ok(()))?;
+    mend(request, identity, &memory, length / PAGE_BYTES * PAGE_BYTES, None)?;
     Ok(memory)
 }
 
-/// The pass itself; `length` is that of the index file, all of it allocated.
+/// The pass itself; `length` is that of the index file, all of it allocated. Without `flush` it is
+/// done on a private copy, and the files stay as they are.
 fn mend(
     request: &Request,
     identity: &Identity,
     memory: &Memory,
     length: u64,
-    flush: &dyn Fn() -> Result<()>,
+    flush: Option<&dyn Fn() -> Result<()>>,
 ) -> Result<()> {
+    let durable_now = || flush.map_or(Ok(()), |flush| flush());
     let geometry = identity.geometry();
     raise_epoch(request, &geometry, memory)?;
-    flush()?;
+    durable_now()?;
     limits::write(memory, &identity.limits);
     let first = 1 << geometry.level;
     let in_file = (length / PAGE_BYTES).saturating_sub(1).clamp(first, page_limit(geometry.level));
     let pages = memory.load(control::PAGES).clamp(first, in_file);
     let durable = memory.load(control::PAGES_DURABLE).min(pages);
-    let mend = Mend { geometry, memory, pages, durable };
+    let mend = Mend { shared: flush.is_some(), geometry, memory, pages, durable };
     for page in (pages..in_file).map(PageId::new) {
         for position in 0..PAGE_SLOTS {
             memory.store(geometry.slot_at(page, position), 0);
@@ -176,16 +178,16 @@ fn mend(
     for page in (0..pages).map(PageId::new) {
         mend.settle_page(page);
     }
-    flush()?;
+    durable_now()?;
     let mut live = vec![0u32; usize::from(control::TABLE_SEGMENTS)];
     let mut twins = false;
     for page in (0..pages).map(PageId::new) {
         twins |= mend.count_page(page, &mut live);
     }
-    flush()?;
+    durable_now()?;
     mend.segments(&live);
     mend.control(&live, twins, index_bytes(in_file));
-    flush()?;
+    durable_now()?;
     memory.store(control::PAGES_DURABLE, pages);
     memory.store(control::CREATED, 1);
     Ok(())
@@ -213,6 +215,8 @@ fn raise_epoch(request: &Request, geometry: &Geometry, memory: &Memory) -> Resul
 }
 
 struct Mend<'a> {
+    /// Whether the files themselves are mended, and not a private copy.
+    shared: bool,
     geometry: Geometry,
     memory: &'a Memory,
     pages: u64,
@@ -311,11 +315,13 @@ impl Mend<'_> {
             let start = self.geometry.segment_start(id);
             let file = self.memory.log.file();
             // What cannot be done here is found out by the next to write there, as a full disk.
-            let _ = if state.allocated == 0 {
-                space::punch(file, start, self.geometry.segment_bytes())
-            } else {
-                space::allocate(file, start, state.allocated)
-            };
+            if self.shared {
+                let _ = if state.allocated == 0 {
+                    space::punch(file, start, self.geometry.segment_bytes())
+                } else {
+                    space::allocate(file, start, state.allocated)
+                };
+            }
             let free = entries == 0;
             let next = StateWord { state: if free { State::Free } else { State::Sealed }, ..state };
             let units = entries.saturating_mul(GUESSED_UNITS).min(self.geometry.segment_units());
@@ -360,12 +366,14 @@ impl Mend<'_> {
         }
         let seen = memory.load(control::PROCESSES_SEEN).min(u64::from(self.geometry.max_processes));
         memory.store(control::PROCESSES_SEEN, seen);
-        // As above: what cannot be allocated is found out when a slot is used.
-        let _ = space::allocate(
-            memory.log.file(),
-            control::PROCESSES_OFFSET,
-            seen * control::PROCESS_SLOT_BYTES,
-        );
+        if self.shared {
+            // As above: what cannot be allocated is found out when a slot is used.
+            let _ = space::allocate(
+                memory.log.file(),
+                control::PROCESSES_OFFSET,
+                seen * control::PROCESS_SLOT_BYTES,
+            );
+        }
         for slot in (0..seen as u16).filter_map(ProcessSlot::new) {
             memory.store(self.geometry.intent_at(slot, 0), 0);
             pins::clear_pins(memory, &self.geometry, slot);

@@ -117,11 +117,11 @@ impl Ground {
         let stamp = Stamp::decode(self.row(segment, STAMP));
         let reuses = if stamp.counted_since == done { stamp.reuses.saturating_add(1) } else { 1 };
         let mut changes = Changes::default();
-        if let Some(head) = self.head(label) {
-            if let Some(sealed) = self.state(head).filter(|head| head.state == State::Active) {
-                let sealed = StateWord { state: State::Sealed, ..sealed };
-                changes.set(self.geometry.state_at(head), sealed.encode());
-            }
+        if let Some(head) = self.head(label)
+            && let Some(sealed) = self.state(head).filter(|head| head.state == State::Active)
+        {
+            let sealed = StateWord { state: State::Sealed, ..sealed };
+            changes.set(self.geometry.state_at(head), sealed.encode());
         }
         let taken = StateWord {
             generation: state.generation.next(epoch),
@@ -320,7 +320,7 @@ impl Ground {
 fn is_covered(stamp: Stamp, done: u64) -> bool {
     let done = (done & STAMP_MASK) as u32;
     let since_move = done.wrapping_sub(stamp.moved_after) & STAMP_MASK as u32;
-    let moved = since_move >= 1 && since_move < 1 << 27;
+    let moved = (1..1 << 27).contains(&since_move);
     let counted = stamp.counted_since != done || stamp.reuses < REUSES_LIMIT;
     moved && counted
 }

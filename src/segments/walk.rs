@@ -52,10 +52,10 @@ impl Cursor {
     /// The next record, whatever it is; `None` at the end.
     pub fn next(&mut self, ground: &Ground) -> Option<(Spot, Shape)> {
         loop {
-            if self.position == self.chunk_end {
-                if self.position >= tail(ground, self.segment) || !self.enter_chunk(ground) {
-                    return None;
-                }
+            if self.position == self.chunk_end
+                && (self.position >= tail(ground, self.segment) || !self.enter_chunk(ground))
+            {
+                return None;
             }
             match self.record(ground) {
                 Some((spot, shape)) => {

@@ -42,7 +42,7 @@ impl FileSystem {
         let found = unsafe { found.assume_init() };
         let block = found.f_bsize as u64;
         Ok(Self {
-            kind: found.f_type as i64,
+            kind: found.f_type,
             bytes: found.f_blocks.saturating_mul(block),
             free: found.f_bavail.saturating_mul(block),
         })

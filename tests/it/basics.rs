@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use larder::{ErrorKind, FileCache, Ttl};
 
+use crate::common::disk;
+
 fn fresh() -> (tempfile::TempDir, FileCache) {
     let dir = tempfile::tempdir().unwrap();
     let cache = FileCache::builder().max_bytes(64 << 20).open(dir.path().join("cache")).unwrap();
@@ -105,16 +107,6 @@ fn a_full_cache_evicts_and_stays_within_its_bytes() {
     assert!(cache.len() > 4000, "{stats:?}");
     let report = cache.verify().unwrap();
     assert!(report.is_sound(), "{report:?}");
-}
-
-fn disk(path: &std::path::Path) -> u64 {
-    use std::os::unix::fs::MetadataExt;
-    let own = std::fs::metadata(path).unwrap().blocks() * 512;
-    std::fs::read_dir(path)
-        .unwrap()
-        .map(|entry| entry.unwrap().metadata().unwrap().blocks() * 512)
-        .sum::<u64>()
-        + own
 }
 
 #[test]

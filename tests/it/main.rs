@@ -1,5 +1,6 @@
 //! The integration tests: one binary, one module a subject.
 #![allow(unsafe_code, reason = "signals and forks of the tests' own processes")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panic")]
 
 mod basics;
 mod big;
