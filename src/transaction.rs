@@ -145,17 +145,15 @@ impl<'a, W: Words, L: Liveness> Transactions<'a, W, L> {
             if verdict == Verdict::Again {
                 continue;
             }
-            match found.phase {
-                Phase::Held
-                    if self.words.exchange(control::LOCK, raw, held.next().encode()).is_ok() =>
-                {
+            if found.phase == Phase::Held {
+                // Whoever holds it has stored nothing: no need to ask whether he lives.
+                if self.words.exchange(control::LOCK, raw, held.next().encode()).is_ok() {
                     return Ok(Held { transactions: self, word: held.next() });
                 }
-                _ if found.owner != self.me && self.liveness.is_dead(found.owner) => {
-                    self.take_over(raw, found);
-                }
-                _ if verdict == Verdict::Expired => return Err(Stuck(found)),
-                _ => {}
+            } else if found.owner != self.me && self.liveness.is_dead(found.owner) {
+                self.take_over(raw, found);
+            } else if verdict == Verdict::Expired {
+                return Err(Stuck(found));
             }
         }
     }
