@@ -1,6 +1,5 @@
 //! What a `clear` and another boot leave to upkeep, and counting anew.
 
-use super::Worker;
 use crate::entries;
 use crate::error::Result;
 use crate::format::control;
@@ -74,7 +73,7 @@ pub fn twin_step(ground: &Ground) -> Result<bool> {
 }
 
 /// Counts the entries anew, where damage has made the counter wrong; `true` if that changed it.
-pub fn recount(ground: &Ground, _worker: &mut Worker) -> Result<bool> {
+pub fn recount(ground: &Ground) -> Result<bool> {
     for _ in 0..16 {
         let seen = ground.lsn();
         let index = ground.index();

@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::format::control;
 use crate::format::intent::WordAt;
 use crate::format::segment::{GRANTED, Label, State};
-use crate::format::walk::{Purpose, WALK_END, WalkWord};
+use crate::format::walk::{Purpose, WalkWord};
 use crate::policy::{self, LOW_WATER, Need};
 use crate::segments::Ground;
 use crate::sync;
@@ -108,11 +108,14 @@ fn take_walk(ground: &Ground) -> Result<()> {
 pub fn evict_one(ground: &Ground, worker: &mut Worker) -> Result<bool> {
     let mut passes = 0;
     let mut laps = 0;
+    // The queue whose hand is at its end although the queue was chosen.
+    let mut at_end = None;
     loop {
         let label = match worker.trimming {
             Some((label, left)) if left > 0 => label,
             _ => {
-                let label = policy::trim_queue(&Facts::gather(ground, 1, &worker.swept).store());
+                let facts = Facts::gather(ground, 1, &worker.swept);
+                let label = policy::trim_queue(&facts.store());
                 worker.trimming = Some((label, TRIMS_A_CHOICE));
                 label
             }
@@ -131,11 +134,14 @@ pub fn evict_one(ground: &Ground, worker: &mut Worker) -> Result<bool> {
                 laps += 1;
                 if laps > 4 + 4 * u32::from(ground.segment_count()) {
                     // Nothing where the counter says there is something: it must be wrong.
-                    return recount(ground, worker);
+                    return recount(ground);
                 }
-                if !next_trim(ground, worker, at, label)? {
-                    worker.trimming = None; // The queue is empty: the other has its turn.
+                // The queue may be empty by now: it is chosen anew, and begun again if it is not.
+                worker.trimming = None;
+                if at_end == Some(label) {
+                    next_trim(ground, worker, at, label)?;
                 }
+                at_end = Some(label);
             }
         }
     }
@@ -144,12 +150,8 @@ pub fn evict_one(ground: &Ground, worker: &mut Worker) -> Result<bool> {
 /// Begins to trim the next segment of a queue; `false` if none has entries.
 pub fn next_trim(ground: &Ground, worker: &Worker, at: WordAt, label: Label) -> Result<bool> {
     let raw = ground.memory.load(at);
-    let last = WalkWord::decode(raw).filter(|walk| walk.position == WALK_END);
-    if raw != 0 && last.is_none() {
-        return Ok(true); // Another process has begun.
-    }
     let facts = Facts::gather(ground, 1, &worker.swept);
-    let order = last.and_then(|walk| facts.order_of(walk.segment)).unwrap_or(0);
+    let order = WalkWord::decode(raw).and_then(|walk| facts.order_of(walk.segment)).unwrap_or(0);
     match policy::trim_after(&facts.store(), label, order) {
         Some(segment) => begin(ground, at, raw, segment, Purpose::Trim).map(|_| true),
         None => Ok(false),

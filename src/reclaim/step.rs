@@ -140,6 +140,10 @@ pub fn step(ground: &Ground, worker: &mut Worker, at: WordAt, force: bool) -> Re
         None => Cursor::resume(ground, walk.segment, state.generation, walk.position),
     };
     let next = cursor.next(ground);
+    if next.is_none() && walk.purpose == Purpose::Trim && state.state == State::Active {
+        // More will come here: the hand waits for it where it is.
+        return Ok(Stepped::Ended);
+    }
     let (position, stepped) = match next {
         None => (WALK_END, Stepped::Past { bytes: 0, gone: false }),
         Some((spot, shape)) => {
