@@ -109,6 +109,7 @@ fn a_child_plays_its_role() {
         "writer" => crate::processes::writer(directory, seed),
         "filler" => crate::processes::filler(directory, seed),
         "stuck filler" => crate::processes::stuck_filler(directory),
+        "dies in commit" => crate::fork::dies_in_commit(directory),
         "forker" => crate::fork::forker(directory),
         "half a million" => crate::big::half(directory, seed),
         _ => panic!("no such role: {role}"),

@@ -1,5 +1,7 @@
 //! Fork: a child uses inherited handles, and takes nothing from its parent.
 
+use std::fs::OpenOptions;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -69,6 +71,50 @@ pub fn forker(directory: &Path) {
     loop {
         cache.insert("busy", "b").unwrap();
     }
+}
+
+/// Leaves the store as a process does that is killed between COMMIT and its stores, with a forked child
+/// that idles on: the lock word and the intent are written through the file, as format.md has them.
+pub fn dies_in_commit(directory: &Path) {
+    const LOCK: u64 = 0x80;
+    const ENTRIES: u64 = 0x88;
+    const PROCESSES: u64 = 0x1000 + 4096 * 8 + 4096 * 64;
+    const SLOT: u64 = 1; // The test has slot 0.
+    let cache = FileCache::open(directory).unwrap();
+    cache.insert("before", "b").unwrap();
+    let idle = in_child(|| std::thread::sleep(Duration::from_secs(60)));
+    let log = OpenOptions::new().read(true).write(true).open(directory.join("log")).unwrap();
+    let read = |at| {
+        let mut word = [0; 8];
+        log.read_exact_at(&mut word, at).unwrap();
+        u64::from_le_bytes(word)
+    };
+    let write = |at, word: u64| log.write_all_at(&word.to_le_bytes(), at).unwrap();
+    let intent = PROCESSES + SLOT * 1024;
+    write(intent + 8, ENTRIES);
+    write(intent + 16, read(ENTRIES) + 5);
+    write(intent, 1 | 1 << 8);
+    write(LOCK, 2 | SLOT << 2 | read(LOCK) >> 12 << 12);
+    say(idle);
+    std::thread::sleep(Duration::from_secs(60));
+}
+
+#[test]
+fn a_parent_killed_inside_a_transaction_is_taken_over_from_while_its_child_idles() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("cache");
+    let cache = FileCache::builder().max_bytes(64 << 20).open(&path).unwrap();
+    let mut parent = Process::start("dies in commit", &path, 0);
+    let idle: libc::pid_t = parent.hear().unwrap().parse().unwrap();
+    assert_eq!(cache.get("before").as_deref(), Some(&b"b"[..]), "readers need no lock");
+    let error = cache.insert("alive", "a").unwrap_err();
+    assert_eq!(error.kind(), larder::ErrorKind::Busy, "a living owner is waited for");
+    parent.kill();
+    cache.insert("next", "n").unwrap();
+    // The dead owner's intent was carried out (it added five), and then the insert.
+    assert_eq!(cache.len(), 1 + 5 + 1);
+    // SAFETY: a grandchild that this test made.
+    unsafe { libc::kill(idle, libc::SIGKILL) };
 }
 
 #[test]
