@@ -1,8 +1,10 @@
 //! Verification: every slot and every record looked at, nothing changed.
 
 use crate::format::control;
+use crate::format::lock::{LockWord, Phase};
 use crate::format::page::PageId;
 use crate::format::segment::State;
+use crate::index::Found;
 use crate::segments::Ground;
 use crate::segments::read;
 use crate::sys::words::Words;
@@ -24,7 +26,8 @@ pub struct Verification {
     pub counted: u64,
     /// Segments whose live count differs from the slots that name them.
     pub miscounted_segments: u64,
-    /// Whether the store was written meanwhile: then counters may differ without being wrong.
+    /// Whether the store was written meanwhile, or a killed writer's last step waits for the next
+    /// writer: then counters may differ without being wrong.
     pub disturbed: bool,
 }
 
@@ -46,7 +49,7 @@ pub fn verify(ground: &Ground) -> Verification {
     let cleared = read::cleared(memory);
     let mut bytes = Vec::new();
     for page in (0..index.pages()).map(PageId::new) {
-        for slot in index.live_on(page).map(|found| found.slot) {
+        for Found { position, slot, .. } in index.live_on(page) {
             if let Some((segment, _)) = ground.geometry.locate(slot.address()) {
                 named[usize::from(segment.get())] += 1;
             }
@@ -61,6 +64,8 @@ pub fn verify(ground: &Ground) -> Verification {
                     found.bytes += u64::from(record.shape.key) + u64::from(record.shape.value);
                     found.dead += u64::from(!record.is_current(cleared, || ground.now()));
                 }
+                // Replaced, moved or evicted while it was read.
+                None if !index.slot(page, position).names_same(slot) => found.disturbed = true,
                 None => found.damaged += 1,
             }
         }
@@ -71,6 +76,7 @@ pub fn verify(ground: &Ground) -> Verification {
         let counted = if in_use { ground.live(segment).count } else { 0 };
         found.miscounted_segments += u64::from(counted != named[usize::from(segment.get())]);
     }
-    found.disturbed = ground.lsn() != before;
+    let lock = LockWord::decode(memory.load(control::LOCK));
+    found.disturbed |= lock.sequence != before || lock.phase == Phase::Commit;
     found
 }
