@@ -110,7 +110,11 @@ impl FileCache {
             return Ok(value);
         }
         let process = self.process()?;
-        let Some(attachment) = &process.ground.attachment else { return compute() };
+        let Some(attachment) = &process.ground.attachment else {
+            let value = compute()?;
+            process.ground.count(Count::Unstored, 1);
+            return Ok(value);
+        };
         let byte = fill_lock_byte(process.ground.hash(key));
         let mut nap = NAPS.0;
         let _filling = loop {
