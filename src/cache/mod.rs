@@ -14,7 +14,8 @@ pub use report::{Maintenance, Stats};
 pub use view::View;
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use crate::error::Result;
 use crate::format::control;
@@ -22,6 +23,7 @@ use crate::open::{self, Opening, Request, Verification};
 use crate::reclaim::Worker;
 use crate::segments::Ground;
 use crate::segments::ground::Decision;
+use crate::segments::original::Original;
 use crate::sync;
 use crate::sys::fork::PerProcess;
 use crate::sys::words::Words;
@@ -72,11 +74,13 @@ struct Process {
     ground: Ground,
     worker: Mutex<Worker>,
     fills: Fills,
+    /// What a reader goes on with once its private copy of the store is out of date: one a mending.
+    next: OnceLock<Box<Process>>,
 }
 
 impl Process {
     fn new(ground: Ground) -> Self {
-        Self { ground, worker: Mutex::default(), fills: Fills::default() }
+        Self { ground, worker: Mutex::default(), fills: Fills::default(), next: OnceLock::new() }
     }
 
     /// The process's one writer.
@@ -118,20 +122,50 @@ impl FileCache {
     }
 
     /// This process's part; attached anew in a forked child.
+    #[inline]
     fn process(&self) -> Result<&Process> {
         match self.inner.process.get() {
-            Some(process) => Ok(process),
+            Some(process) if process.ground.is_current() => Ok(process),
+            Some(process) => self.overtaken(process),
             None => self.inner.process.get_or_make(|_| {
-                // As it is by now: the limits are the store's, not this opener's any more.
-                let mut request = self.inner.request.clone();
-                request.options.max_entries = None;
-                request.options.max_bytes = None;
-                request.options.ttl_ms = None;
-                request.options.min_free = None;
-                request.options.create = false;
-                open::open(&request).map(|(ground, _)| Process::new(ground))
+                let (ground, _) = open::open(&self.request_again())?;
+                Ok(Process::new(ground))
             }),
         }
+    }
+
+    /// The request to open the store as it is by now: the limits are the store's, not this opener's
+    /// any more.
+    fn request_again(&self) -> Request {
+        let mut request = self.inner.request.clone();
+        request.options.max_entries = None;
+        request.options.max_bytes = None;
+        request.options.ttl_ms = None;
+        request.options.min_free = None;
+        request.options.create = false;
+        request
+    }
+
+    /// What takes the place of a reader's private copy once others mended the store, or began to; an
+    /// error, and so a miss, as long as they mend.
+    #[cold]
+    fn overtaken<'a>(&self, process: &'a Process) -> Result<&'a Process> {
+        let next = match process.next.get() {
+            Some(next) => next,
+            None => {
+                let ground = &process.ground;
+                if !ground.original.as_ref().is_some_and(Original::is_of_past_epoch) {
+                    // Another copy would soon be as old, and this one cannot go while it is read.
+                    return Err(ground.busy("the store is written to as of another boot"));
+                }
+                let mut request = self.request_again();
+                // A read does not wait.
+                request.options.lock_timeout = Duration::ZERO;
+                let (ground, _) = open::open(&request)?;
+                process.next.get_or_init(|| Box::new(Process::new(ground)))
+            }
+        };
+        if next.ground.is_current() { Ok(next) } else { self.overtaken(next) }
     }
 
     /// What opening found: whether the store was created, mended after another boot, or begun anew.

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::sync::atomic::AtomicU64;
 
-use super::{Opening, OpeningLock, Request, boot, damaged, newer, unusable};
+use super::{Opening, OpeningLock, Request, boot, damaged, newer, reader, unusable};
 use crate::config;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::control::{self, Geometry};
@@ -29,40 +29,16 @@ pub fn attach(
     opening: &mut Opening,
 ) -> Result<Ground> {
     let geometry = identity.geometry();
-    let read_only = request.options.read_only;
-    let log = open_log(request, identity, !read_only)?;
-    let locks = if read_only {
-        None
+    let (memory, original, attachment) = if request.options.read_only {
+        let (memory, original) = reader::map(request, identity, opening)?;
+        (memory, original, None)
     } else {
-        let path = request.path(LOG_FILE);
-        Some(LockFile::open(&path).map_err(|error| unusable(&path, error))?)
-    };
-    let boot_id = request.boot_id()?;
-    let index = open_index(request, identity, !read_only)?;
-    let in_order = match &index {
-        Index::Whole(index) => is_in_order(request, &geometry, &log, index, boot_id)?,
-        Index::Unusable(_) => false,
-    };
-    let memory = match &locks {
-        None => boot::map_read_only(request, identity, log, index, in_order, opening)?,
-        Some(_) if in_order => match index {
-            Index::Whole(index) => map(request, &geometry, log, index, Access::Shared)?,
-            Index::Unusable(_) => return Err(index_in_use(request)),
-        },
-        Some(locks) => {
-            let path = request.path(LOG_FILE);
-            let lock = OpeningLock::acquire(locks, &path, request.options.lock_timeout)?;
-            let memory = boot::mend_shared(request, identity, locks, boot_id, opening)?;
-            drop(lock);
-            memory
-        }
-    };
-    let attachment = match locks {
-        Some(locks) => Some(join(request, &geometry, &memory, locks)?),
-        None => None,
+        let (memory, attachment) = share(request, identity, opening)?;
+        (memory, None, Some(attachment))
     };
     Ok(Ground {
         memory,
+        original,
         geometry,
         directory: request.directory.clone(),
         attachment,
@@ -77,6 +53,36 @@ pub fn attach(
         stuck: AtomicU64::new(u64::MAX),
         full_until: AtomicU64::new(0),
     })
+}
+
+/// The files to read and write, mended if need be, and a process slot.
+fn share(
+    request: &Request,
+    identity: &Identity,
+    opening: &mut Opening,
+) -> Result<(Memory, Attachment)> {
+    let geometry = identity.geometry();
+    let log = open_log(request, identity, true)?;
+    let path = request.path(LOG_FILE);
+    let locks = LockFile::open(&path).map_err(|error| unusable(&path, error))?;
+    let boot_id = request.boot_id()?;
+    let in_order = match open_index(request, identity, true)? {
+        Index::Whole(index) => {
+            is_in_order(request, &geometry, &log, &index, boot_id)?.then_some(index)
+        }
+        Index::Unusable(_) => None,
+    };
+    let memory = match in_order {
+        Some(index) => map(request, &geometry, log, index, Access::Shared)?,
+        None => {
+            let lock = OpeningLock::acquire(&locks, &path, request.options.lock_timeout)?;
+            let memory = boot::mend_shared(request, identity, &locks, boot_id, opening)?;
+            drop(lock);
+            memory
+        }
+    };
+    let attachment = join(request, &geometry, &memory, locks)?;
+    Ok((memory, attachment))
 }
 
 /// The log, whose head says that it is this store's.

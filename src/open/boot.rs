@@ -121,34 +121,10 @@ fn new_index(request: &Request, identity: &Identity) -> Result<File> {
     Ok(file)
 }
 
-/// The files for a reader that writes nothing: as they are, or, where the index needs mending, in a
-/// private copy of what the mending changes.
-pub fn map_read_only(
-    request: &Request,
-    identity: &Identity,
-    log: File,
-    index: Index,
-    in_order: bool,
-    opening: &mut Opening,
-) -> Result<Memory> {
-    let index = match index {
-        Index::Whole(index) => index,
-        Index::Unusable(what) => {
-            return Err(damaged(
-                &request.path(INDEX_FILE),
-                &format!("{what}, and a reader may not make it anew"),
-            ));
-        }
-    };
-    let geometry = identity.geometry();
-    if in_order {
-        return map(request, &geometry, log, index, Access::ReadOnly);
-    }
-    let length = index.metadata().map_or(0, |metadata| metadata.len());
-    let memory = map(request, &geometry, log, index, Access::Private)?;
-    opening.other_boot = true;
-    mend(request, identity, &memory, length / PAGE_BYTES * PAGE_BYTES, None)?;
-    Ok(memory)
+/// Mends a private copy, for a reader that writes nothing.
+pub fn mend_private(request: &Request, identity: &Identity, memory: &Memory) -> Result<()> {
+    let length = memory.index.length() / PAGE_BYTES * PAGE_BYTES;
+    mend(request, identity, memory, length, None)
 }
 
 /// The pass itself; `length` is that of the index file, all of it allocated. Without `flush` it is
@@ -170,7 +146,9 @@ fn mend(
     let pages = memory.load(control::PAGES).clamp(first, in_file);
     let durable = memory.load(control::PAGES_DURABLE).min(pages);
     let mend = Mend { shared: flush.is_some(), geometry, memory, pages, durable };
-    for page in (pages..in_file).map(PageId::new) {
+    // A reader makes no page, so it needs none emptied; on tmpfs that would allocate them.
+    let stale = if mend.shared { pages..in_file } else { pages..pages };
+    for page in stale.map(PageId::new) {
         for position in 0..PAGE_SLOTS {
             memory.store(geometry.slot_at(page, position), 0);
         }
@@ -297,11 +275,17 @@ impl Mend<'_> {
         twins
     }
 
-    /// Segments that no slot names are free, the others sealed.
-    fn segments(&self, live: &[u32]) {
+    /// Segments that the log has room for. (Rows of others may be holes, which on tmpfs even a look
+    /// at them would fill.)
+    fn segment_ids(&self) -> impl Iterator<Item = SegmentId> + use<> {
         let bytes = self.memory.log.length().saturating_sub(self.geometry.control_bytes());
         let count = (bytes >> self.geometry.segment_shift).min(u64::from(control::TABLE_SEGMENTS));
-        for id in (0..count as u16).map(SegmentId::new) {
+        (0..count as u16).map(SegmentId::new)
+    }
+
+    /// Segments that no slot names are free, the others sealed.
+    fn segments(&self, live: &[u32]) {
+        for id in self.segment_ids() {
             let word = self.memory.load(self.geometry.state_at(id));
             let known = StateWord::decode(word)
                 .filter(|state| state.allocated <= self.geometry.segment_bytes());
@@ -340,9 +324,8 @@ impl Mend<'_> {
     fn control(&self, live: &[u32], twins: bool, index_granted: u64) {
         let memory = self.memory;
         let entries: u64 = live.iter().map(|&count| u64::from(count)).sum();
-        let granted: u64 = (0..control::TABLE_SEGMENTS)
-            .map(|id| memory.load(self.geometry.row_at(SegmentId::new(id), GRANTED)))
-            .sum();
+        let granted: u64 =
+            self.segment_ids().map(|id| memory.load(self.geometry.row_at(id, GRANTED))).sum();
         memory.store(control::ENTRIES, entries);
         memory.store(control::PENDING, memory.load(control::PENDING).min(entries));
         memory.store(control::CLEAR_CURSOR, 0);

@@ -8,6 +8,7 @@ mod attach;
 mod boot;
 mod create;
 mod limits;
+mod reader;
 mod verify;
 
 pub use verify::{Verification, verify};

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use super::original::Original;
 use super::pins::Pins;
 use super::statistics::{Count, Counters};
 use crate::config::{self, Durability};
@@ -43,6 +44,8 @@ pub struct Attachment {
 pub struct Ground {
     /// The mapped files.
     pub memory: Memory,
+    /// The store that they are a private copy of, in a reader that had to mend one.
+    pub original: Option<Original>,
     /// Where things are in them.
     pub geometry: Geometry,
     /// The store's directory.
@@ -89,6 +92,12 @@ impl Ground {
     #[inline]
     pub fn index(&self) -> Index<'_, Memory> {
         Index::new(&self.memory, &self.geometry)
+    }
+
+    /// Whether its memory shows the store as it is: a private copy does until somebody changes it.
+    #[inline]
+    pub fn is_current(&self) -> bool {
+        self.original.as_ref().is_none_or(Original::is_unchanged)
     }
 
     /// This process, which must be attached.

@@ -3,9 +3,11 @@
 //! [`Ground`] is one process's attachment to a store: the mapped files, its process slot, its pins.
 //! `read` goes from a slot to checked bytes, `reserve` finds room and writes, `walk` goes over the
 //! records of a segment, `pins` keeps a segment from being reused, `take` puts free segments to use.
+//! `original` is the store under a reader's private copy.
 
 pub mod ground;
 mod hook;
+pub mod original;
 pub mod pins;
 pub mod read;
 pub mod reserve;

@@ -25,8 +25,17 @@ pub struct LockFile {
 impl LockFile {
     /// Opens `path`, which must exist.
     pub fn open(path: &Path) -> io::Result<Self> {
+        Self::open_with(path, OpenOptions::new().read(true).write(true))
+    }
+
+    /// Opens `path` only to see what others have locked, which takes no right to write it.
+    pub fn open_to_look(path: &Path) -> io::Result<Self> {
+        Self::open_with(path, OpenOptions::new().read(true))
+    }
+
+    fn open_with(path: &Path, options: &OpenOptions) -> io::Result<Self> {
         fork::opening(|register| {
-            let file = OpenOptions::new().read(true).write(true).open(path)?;
+            let file = options.open(path)?;
             register(file.as_raw_fd());
             Ok(Self { file: ManuallyDrop::new(file), opened: fork::generation() })
         })
@@ -122,6 +131,10 @@ mod tests {
         assert!(two.try_lock(6).unwrap());
         assert!(two.is_locked_elsewhere(5).unwrap());
         assert!(!two.is_locked_elsewhere(6).unwrap());
+        let look = LockFile::open_to_look(file.path()).unwrap();
+        assert!(look.is_locked_elsewhere(5).unwrap());
+        assert!(!look.is_locked_elsewhere(7).unwrap());
+        assert!(look.try_lock(7).is_err());
         drop(one);
         assert!(two.try_lock(5).unwrap());
         two.unlock(5).unwrap();

@@ -11,6 +11,7 @@ mod golden;
 mod limits;
 mod power;
 mod processes;
+mod read_only;
 mod reader;
 mod threads;
 mod tidy;
