@@ -5,12 +5,16 @@
 mod basics;
 mod big;
 mod children;
+#[cfg(feature = "cli")]
+mod cli;
 mod common;
 mod fork;
 mod golden;
 mod limits;
 mod power;
 mod processes;
+#[cfg(feature = "cli")]
+mod program;
 mod read_only;
 mod reader;
 mod threads;
