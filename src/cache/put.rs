@@ -262,4 +262,17 @@ mod tests {
         }
         assert!(cache.verify().unwrap().is_sound());
     }
+
+    #[test]
+    fn maintenance_collects_what_has_just_expired() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = FileCache::open(dir.path().join("c")).unwrap();
+        for number in 0..100u64 {
+            cache.insert_with_ttl(number.to_le_bytes(), "x", Duration::from_millis(1)).unwrap();
+        }
+        cache.insert("stays", "x").unwrap();
+        std::thread::sleep(Duration::from_millis(5));
+        assert_eq!(cache.maintain().unwrap().collected, 100);
+        assert_eq!(cache.len(), 1);
+    }
 }
