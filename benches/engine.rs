@@ -40,6 +40,7 @@ fn main() {
         .measurement_time(Duration::from_secs(1))
         .configure_from_args();
     put(&mut criterion);
+    replace(&mut criterion);
     read(&mut criterion);
     remove(&mut criterion);
     churn(&mut criterion);
@@ -78,6 +79,27 @@ fn put(criterion: &mut Criterion) {
                     timed(|| (0..batch).for_each(|i| raw.put(&key(i), &value)))
                 })
             });
+        });
+    }
+    group.finish();
+}
+
+/// Puts of random keys that are there, into space that was used before.
+fn replace(criterion: &mut Criterion) {
+    let mut group = group(criterion, "replace");
+    for (size, name) in SIZES {
+        let (value, count) = (vec![7; size], entries(size));
+        let mut keys = Random::new(count);
+        group.bench_function(format!("larder/{name}"), |bencher| {
+            let store = Store::new(MAX_BYTES);
+            let rounds = 2 * MAX_BYTES / (size as u64 * count as u64);
+            (0..rounds * count as u64).for_each(|i| store.put(i % count as u64, &value));
+            bencher.iter(|| store.cache.insert(black_box(keys.next()), &value).unwrap());
+        });
+        group.bench_function(format!("raw/{name}"), |bencher| {
+            let mut raw = Raw::new(count, count * size);
+            (0..count as u64).for_each(|i| raw.put(&key(i), &value));
+            bencher.iter(|| raw.put(&black_box(keys.next()), &value));
         });
     }
     group.finish();
@@ -343,7 +365,7 @@ impl Random {
         self.state ^= self.state >> 12;
         self.state ^= self.state << 25;
         self.state ^= self.state >> 27;
-        key((self.state.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 32) * self.count >> 32)
+        key(((self.state.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 32) * self.count) >> 32)
     }
 }
 

@@ -68,7 +68,7 @@ pub fn print(outcome: &Outcome<'_>) {
     row("evictions", grouped(stats.evictions));
     row(
         "expired",
-        format!("{} collected, without anyone asking for them", grouped(stats.expirations)),
+        format!("{} collected, without a look at their keys", grouped(stats.expirations)),
     );
     row(
         "disk",
@@ -139,7 +139,7 @@ pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut grouped = String::new();
     for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
             grouped.push(',');
         }
         grouped.push(digit);
