@@ -14,6 +14,14 @@
 //! The cache is made in a temporary directory and deleted, or made in PATH and left there. DIR is only
 //! read.
 
+/// Prints a line; an error where nobody reads on (`| head`), not a panic.
+macro_rules! say {
+    ($($line:tt)*) => {{
+        use std::io::Write as _;
+        writeln!(std::io::stdout(), $($line)*)
+    }};
+}
+
 mod catalogue;
 mod child;
 mod roles;
@@ -92,7 +100,7 @@ fn tour(files: &Path, cache: Option<PathBuf>) -> Result<()> {
         return Err(format!("there is no file to cache under {}", files.display()).into());
     }
     found.save(work.path())?;
-    table::introduce(&found, &path, max_bytes, max_entries);
+    table::introduce(&found, &path, max_bytes, max_entries)?;
 
     let watch = Watch::start(cache.clone(), max_bytes, max_entries);
     let start = |role: &str, number| Child::start(role, number, work.path(), files, &path);
@@ -106,7 +114,7 @@ fn tour(files: &Path, cache: Option<PathBuf>) -> Result<()> {
     let victim = start(&format!("victim {fill}"), 0)?;
     let acknowledged = kill_in_the_middle(victim, fill.div_ceil(PROCESSES))?;
     let after_kill = audit(start("auditor", 0)?, &acknowledged)?;
-    println!(
+    say!(
         "1. {PROCESSES} processes stored {} files. One was killed (SIGKILL) after {} puts: a fresh \
          process\n   opened the cache in {:.2} ms and found {} of its {} entries, every byte right.",
         table::grouped(fill as u64),
@@ -114,7 +122,7 @@ fn tour(files: &Path, cache: Option<PathBuf>) -> Result<()> {
         after_kill.opened_ms(),
         after_kill.asked_found,
         after_kill.asked,
-    );
+    )?;
     if after_kill.asked_found != after_kill.asked {
         return Err("acknowledged entries of the killed process are gone".into());
     }
@@ -134,19 +142,19 @@ fn tour(files: &Path, cache: Option<PathBuf>) -> Result<()> {
         user.finish()?;
     }
     let elapsed = begun.elapsed();
-    println!(
+    say!(
         "2. {PROCESSES} processes looked up {} files in {:.1} s, and stored those they missed.",
         table::grouped(tally.lookups),
         elapsed.as_secs_f64()
-    );
+    )?;
 
     std::thread::sleep(SHORT_LIFE + Duration::from_millis(10));
     let last = audit(start("auditor", 0)?, &acknowledged)?;
-    println!(
+    say!(
         "3. A fresh process collected {} expired entries, and compared all other {} with their files.\n",
         table::grouped(last.expired),
         table::grouped(last.whole),
-    );
+    )?;
     let watched = watch.stop()?;
     let stats = cache.stats();
     table::print(&table::Outcome {
@@ -157,14 +165,14 @@ fn tour(files: &Path, cache: Option<PathBuf>) -> Result<()> {
         after_kill: &after_kill,
         last: &last,
         elapsed,
-    });
+    })?;
     if last.counted != last.whole + last.changed {
         return Err(format!("len() is {}, but {} were met", last.counted, last.whole).into());
     }
     match watched.violation {
         Some(violation) => Err(violation.into()),
         None => {
-            println!("\nEvery byte was right, both limits held, and the kill cost nothing.");
+            say!("\nEvery byte was right, both limits held, and the kill cost nothing.")?;
             Ok(())
         }
     }
@@ -176,18 +184,25 @@ struct Acknowledged {
     files: BTreeSet<usize>,
     /// Puts, those of one file again and those of short-lived ones included.
     puts: usize,
+    /// Files that could not be read by then.
+    unread: usize,
 }
 
 /// Kills the victim, which stores its share over and over, after half of it.
 fn kill_in_the_middle(mut victim: Child, share: usize) -> Result<Acknowledged> {
-    let mut acknowledged = Acknowledged { files: BTreeSet::new(), puts: 0 };
+    let mut acknowledged = Acknowledged { files: BTreeSet::new(), puts: 0, unread: 0 };
     let mut note = |line: String| -> Result<usize> {
-        let number: usize = line.parse()?;
-        if !roles::is_short_lived(number) {
-            acknowledged.files.insert(number);
+        match line.as_str() {
+            roles::UNREAD => acknowledged.unread += 1,
+            number => {
+                let number = number.parse()?;
+                acknowledged.puts += 1;
+                if !roles::is_short_lived(number) {
+                    acknowledged.files.insert(number);
+                }
+            }
         }
-        acknowledged.puts += 1;
-        Ok(acknowledged.puts)
+        Ok(acknowledged.puts + acknowledged.unread)
     };
     while note(victim.hear()?)? < share.div_ceil(2) {}
     // What it says before the signal arrives counts too.

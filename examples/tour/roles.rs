@@ -13,6 +13,9 @@ use crate::{PROCESSES, Result};
 /// Every tenth file is stored for this long only.
 pub const SHORT_LIFE: Duration = Duration::from_secs(1);
 
+/// What the victim says instead of a number if a file has vanished.
+pub const UNREAD: &str = "unread";
+
 pub fn is_short_lived(number: usize) -> bool {
     number % 10 == 9
 }
@@ -66,10 +69,13 @@ fn share(role: &Role) -> impl Iterator<Item = usize> + Clone {
 /// Stores its share over and over, and says each that is acknowledged, until it is killed.
 fn be_victim(cache: &FileCache, files: &Catalogue, role: &Role) -> Result<()> {
     for number in share(role).cycle() {
-        if let Some(bytes) = files.read(number) {
-            cache.insert_with_ttl(files.key(number), bytes, life(number))?;
+        match files.read(number) {
+            Some(bytes) => {
+                cache.insert_with_ttl(files.key(number), bytes, life(number))?;
+                say!("{number}")?;
+            }
+            None => say!("{UNREAD}")?,
         }
-        println!("{number}");
     }
     Ok(())
 }
@@ -81,7 +87,7 @@ fn be_user(cache: &FileCache, files: &Catalogue, role: &Role) -> Result<()> {
             cache.insert_with_ttl(files.key(number), bytes, life(number))?;
         }
     }
-    println!("filled");
+    say!("filled")?;
     std::io::stdin().read_line(&mut String::new())?;
 
     let mut tally = Tally::default();
@@ -112,7 +118,7 @@ fn be_user(cache: &FileCache, files: &Catalogue, role: &Role) -> Result<()> {
         tally.put_bytes += bytes.len() as u64;
         tally.put_nanoseconds += begun.elapsed().as_nanos() as u64;
     }
-    println!("tally {}", tally.encode());
+    say!("tally {}", tally.encode())?;
     Ok(())
 }
 
@@ -140,7 +146,7 @@ fn be_auditor(cache: &FileCache, files: &Catalogue, opened: Duration) -> Result<
             false => audit.changed += 1,
         }
     }
-    println!("audit {}", audit.encode());
+    say!("audit {}", audit.encode())?;
     Ok(())
 }
 

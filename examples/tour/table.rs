@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use larder::Stats;
 
-use crate::PROCESSES;
 use crate::catalogue::Catalogue;
 use crate::roles::{Audit, Tally};
 use crate::watch::Watched;
+use crate::{PROCESSES, Result};
 
 /// Everything that the table is made of.
 pub struct Outcome<'a> {
@@ -21,32 +21,33 @@ pub struct Outcome<'a> {
     pub elapsed: Duration,
 }
 
-pub fn introduce(found: &Catalogue, cache: &Path, max_bytes: u64, max_entries: u64) {
-    println!(
+pub fn introduce(found: &Catalogue, cache: &Path, max_bytes: u64, max_entries: u64) -> Result<()> {
+    say!(
         "{} files, {}, under {}{}.",
         grouped(found.files.len() as u64),
         size(found.bytes),
         found.root.display(),
         if found.is_cut { " (there are more: enough for a tour)" } else { "" },
-    );
+    )?;
     if found.unreadable + found.too_large > 0 {
-        println!(
+        say!(
             "Skipped: {} that cannot be read, {} larger than the largest entry.",
             grouped(found.unreadable),
             grouped(found.too_large)
-        );
+        )?;
     }
-    println!(
+    say!(
         "The cache in {} may take {} of disk and {} entries.\n",
         cache.display(),
         size(max_bytes),
         grouped(max_entries)
-    );
+    )?;
+    Ok(())
 }
 
-pub fn print(outcome: &Outcome<'_>) {
+pub fn print(outcome: &Outcome<'_>) -> Result<()> {
     let Outcome { found, tally, watched, stats, after_kill, last, elapsed } = outcome;
-    let row = |name: &str, value: String| println!("  {name:<22} {value}");
+    let row = |name: &str, value: String| say!("  {name:<22} {value}");
     row(
         "lookups",
         format!(
@@ -54,7 +55,7 @@ pub fn print(outcome: &Outcome<'_>) {
             grouped(tally.lookups),
             grouped(rate(tally.lookups, elapsed.as_nanos() as u64)),
         ),
-    );
+    )?;
     row(
         "hits",
         format!(
@@ -62,14 +63,14 @@ pub fn print(outcome: &Outcome<'_>) {
             grouped(tally.hits),
             percent(tally.hits, tally.lookups)
         ),
-    );
-    row("a hit takes", time_and_flow(tally.hits, tally.hit_bytes, tally.hit_nanoseconds));
-    row("a put takes", time_and_flow(tally.puts, tally.put_bytes, tally.put_nanoseconds));
-    row("evictions", grouped(stats.evictions));
+    )?;
+    row("a hit takes", time_and_flow(tally.hits, tally.hit_bytes, tally.hit_nanoseconds))?;
+    row("a put takes", time_and_flow(tally.puts, tally.put_bytes, tally.put_nanoseconds))?;
+    row("evictions", grouped(stats.evictions))?;
     row(
         "expired",
         format!("{} collected, without a look at their keys", grouped(stats.expirations)),
-    );
+    )?;
     row(
         "disk",
         format!(
@@ -79,11 +80,11 @@ pub fn print(outcome: &Outcome<'_>) {
             percent(watched.most_bytes, stats.max_bytes),
             grouped(watched.looks),
         ),
-    );
+    )?;
     row(
         "entries",
         format!("at most {} of {}", grouped(watched.most_entries), grouped(stats.max_entries)),
-    );
+    )?;
     row(
         "opening",
         format!(
@@ -91,7 +92,7 @@ pub fn print(outcome: &Outcome<'_>) {
             after_kill.opened_ms(),
             last.opened_ms()
         ),
-    );
+    )?;
     row(
         "kill survived",
         format!(
@@ -100,11 +101,15 @@ pub fn print(outcome: &Outcome<'_>) {
             grouped(after_kill.asked),
             grouped(last.asked_found),
         ),
-    );
+    )?;
     let changed = tally.changed + after_kill.changed + last.changed;
     if changed > 0 {
-        row("not compared", format!("{changed} times: {} changed meanwhile", found.root.display()));
+        row(
+            "not compared",
+            format!("{changed} times: {} changed meanwhile", found.root.display()),
+        )?;
     }
+    Ok(())
 }
 
 /// Mean time of a call, and bytes a second.
