@@ -70,6 +70,8 @@ pub struct StoreFacts<'a> {
 pub enum Need {
     /// Segments, if they run low.
     Upkeep,
+    /// As upkeep, and whatever has expired by now.
+    Maintenance,
     /// A segment, now.
     Segment,
     /// All dead space that can be had.
@@ -91,11 +93,18 @@ pub enum Plan {
 pub fn plan(store: &StoreFacts<'_>, need: Need) -> Plan {
     match need {
         Need::Compact => sweep(store, |s| s.first_expiry).or_else(|| compact(store, 100)),
-        Need::Upkeep => sweep(store, |s| sweep_due(s.first_expiry, s.last_expiry))
-            .or_else(|| if store.free < LOW_WATER { room(store) } else { relabel(store) }),
+        Need::Upkeep => {
+            sweep(store, |s| sweep_due(s.first_expiry, s.last_expiry)).or_else(|| tend(store))
+        }
+        Need::Maintenance => sweep(store, |s| s.first_expiry).or_else(|| tend(store)),
         Need::Segment => sweep(store, |s| s.first_expiry).or_else(|| room(store)),
     }
     .unwrap_or(Plan::Nothing)
+}
+
+/// Segments, if they run low; else order in the queues.
+fn tend(store: &StoreFacts<'_>) -> Option<Plan> {
+    if store.free < LOW_WATER { room(store) } else { relabel(store) }
 }
 
 /// A segment by reclaiming one: dead space first, live entries only where there is too little of it.

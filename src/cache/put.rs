@@ -236,3 +236,43 @@ pub(super) fn sync_after(ground: &Ground) -> Result<()> {
         Durability::OsDecides | Durability::Every(_) => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_that_was_given_up_and_has_expired_does_not_keep_puts_from_room() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = FileCache::builder().max_bytes(4 << 20).open(dir.path().join("c")).unwrap();
+        let process = cache.process().unwrap();
+        let ground = &process.ground;
+        {
+            // As a writer leaves it that is killed between writing and publishing.
+            let shape = Shape { value: 1, key: 3, metadata: 0, flags: 0 };
+            let spot = process.room(&mut process.worker(), Label::Probation, shape).unwrap();
+            let expiry = Millis::new(ground.now().get() - 5000);
+            let stamps = Stamps { created: 0, expiry, lsn: None };
+            ground.write(spot, shape, stamps, [b"", b"key", b"v"]);
+            entries::widen_expiry(ground, spot, expiry);
+            ground.written(Writing::Put);
+        }
+        for number in 0..2000u64 {
+            cache.insert(number.to_le_bytes(), [7; 5000]).unwrap();
+        }
+        assert!(cache.verify().unwrap().is_sound());
+    }
+
+    #[test]
+    fn maintenance_collects_what_has_just_expired() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = FileCache::open(dir.path().join("c")).unwrap();
+        for number in 0..100u64 {
+            cache.insert_with_ttl(number.to_le_bytes(), "x", Duration::from_millis(1)).unwrap();
+        }
+        cache.insert("stays", "x").unwrap();
+        std::thread::sleep(Duration::from_millis(5));
+        assert_eq!(cache.maintain().unwrap().collected, 100);
+        assert_eq!(cache.len(), 1);
+    }
+}

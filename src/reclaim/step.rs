@@ -13,7 +13,7 @@ use crate::index::Found;
 use crate::policy::{self, Judgement, RecordFacts};
 use crate::segments::Ground;
 use crate::segments::ground::Decision;
-use crate::segments::pins::Writing;
+use crate::segments::pins::{self, Writing};
 use crate::segments::read::{self, Record, Spot};
 use crate::segments::reserve::Stamps;
 use crate::segments::statistics::Count;
@@ -209,10 +209,22 @@ fn meet(
         return Ok(false);
     }
     let hash = ground.hash(&key);
-    let Some(found) = entries::find_at(ground, hash, spot.address, spot.generation) else {
-        if purpose == Purpose::Sweep && record.lsn.is_none() {
+    let find = || entries::find_at(ground, hash, spot.address, spot.generation);
+    let mut found = find();
+    if found.is_none() && purpose == Purpose::Sweep && record.lsn.is_none() {
+        let me = ground.attachment()?;
+        if pins::is_pinned(&ground.memory, &ground.geometry, me.slot, spot.segment, &me.locks) {
+            // It may yet be published.
             entries::widen_expiry(ground, spot, record.expiry);
+            return Ok(false);
         }
+        // Nobody writes here: it was published just now, or its writer has given it up. Then its
+        // expiry counts no more, else the segment would be due for a sweep for ever.
+        found = find();
+    }
+    let Some(found) = found else { return Ok(false) };
+    // Read again: it may have been published after it was read, and would pass for dead.
+    let Some(record) = read::record(&ground.memory, &ground.geometry, spot) else {
         return Ok(false);
     };
     treat(ground, worker, purpose, found, &record, state.label, force)

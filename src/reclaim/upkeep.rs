@@ -2,7 +2,7 @@
 
 use super::Worker;
 use super::clear::{clear_step, twin_step};
-use super::facts::Facts;
+use super::facts::{Facts, Swept};
 use super::moves;
 use super::skim::skim;
 use super::step::{Stepped, begin, step};
@@ -123,6 +123,8 @@ pub fn maintain(ground: &Ground, worker: &mut Worker) -> Result<()> {
     while !clear_step(ground)? {}
     while !twin_step(ground)? {}
     ground.free_drained()?;
+    // Whoever asks wants everything that expired, but each segment swept once.
+    worker.swept = Swept::default();
     // Each walk covers a segment, so this many cover each twice.
     let mut rounds = 2 * u64::from(ground.segment_count()) + 2;
     while rounds > 0 {
@@ -130,7 +132,7 @@ pub fn maintain(ground: &Ground, worker: &mut Worker) -> Result<()> {
             let facts = Facts::gather(ground, 1, &worker.swept);
             worker.free = facts.free;
             ground.memory.store(control::SWEEP_DUE, facts.sweep_due().get());
-            if !carry_out(ground, policy::plan(&facts.store(), Need::Upkeep))? {
+            if !carry_out(ground, policy::plan(&facts.store(), Need::Maintenance))? {
                 break;
             }
             rounds -= 1;

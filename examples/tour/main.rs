@@ -1,0 +1,221 @@
+//! A tour of larder on real files:
+//!
+//! ```text
+//! cargo run --release --example tour -- DIR [--cache PATH]
+//! ```
+//!
+//! Four processes fill a cache with the files under DIR. One of them is killed in the middle, a fresh
+//! process looks whether anything it had stored is gone, and then four processes use the cache for
+//! more than fits in it: look a file up, compare every byte of a hit with the file, store what was
+//! missed. A watcher measures the directory all the while. At the end everything in the cache is
+//! compared once more, and a table says how it went. If a byte differs, an entry was lost or a limit
+//! was exceeded, the tour says so and fails.
+//!
+//! The cache is made in a temporary directory and deleted, or made in PATH and left there. DIR is only
+//! read.
+
+/// Prints a line; an error where nobody reads on (`| head`), not a panic.
+macro_rules! say {
+    ($($line:tt)*) => {{
+        use std::io::Write as _;
+        writeln!(std::io::stdout(), $($line)*)
+    }};
+}
+
+mod catalogue;
+mod child;
+mod roles;
+mod table;
+mod watch;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use catalogue::Catalogue;
+use child::Child;
+use larder::FileCache;
+use roles::{Audit, SHORT_LIFE, Tally};
+use watch::Watch;
+
+/// Whatever goes wrong; its message is all that matters here.
+pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+/// Processes that use the cache at a time.
+const PROCESSES: usize = 4;
+/// Limits are a part of what is there, so that not everything fits, but in a small directory these.
+const SMALLEST_LIMITS: (u64, u64) = (4 << 20, 1000);
+const LARGEST_LIMIT: u64 = 1 << 30;
+
+const USAGE: &str = "usage: cargo run --release --example tour -- DIR [--cache PATH]";
+
+fn main() -> ExitCode {
+    let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+    let done = match roles::parse(&arguments) {
+        Some(role) => roles::play(&role),
+        None => match parse(&arguments) {
+            Some((files, cache)) => tour(&files, cache),
+            None => {
+                eprintln!("{USAGE}");
+                return ExitCode::from(2);
+            }
+        },
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("the tour failed: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn parse(arguments: &[std::ffi::OsString]) -> Option<(PathBuf, Option<PathBuf>)> {
+    match arguments {
+        [files] if files != "--help" => Some((files.into(), None)),
+        [files, option, cache] if option == "--cache" => Some((files.into(), Some(cache.into()))),
+        [option, cache, files] if option == "--cache" => Some((files.into(), Some(cache.into()))),
+        _ => None,
+    }
+}
+
+fn tour(files: &Path, cache: Option<PathBuf>) -> Result<()> {
+    let work = tempfile::tempdir()?;
+    let path = cache.unwrap_or_else(|| work.path().join("cache"));
+    if std::fs::read_dir(&path).is_ok_and(|mut entries| entries.next().is_some()) {
+        return Err(format!("{} is not empty: choose another --cache", path.display()).into());
+    }
+
+    let mut found = Catalogue::walk(files, &path)?;
+    let max_bytes = (found.bytes / 3).clamp(SMALLEST_LIMITS.0, LARGEST_LIMIT);
+    let max_entries = (found.files.len() as u64 / 4).max(SMALLEST_LIMITS.1);
+    let cache = FileCache::builder()
+        .max_bytes(max_bytes)
+        .max_entries(max_entries)
+        .max_processes(64)
+        .open(&path)?;
+    found.leave_out_larger_than(cache.stats().segment_bytes);
+    if found.files.is_empty() {
+        return Err(format!("there is no file to cache under {}", files.display()).into());
+    }
+    found.save(work.path())?;
+    table::introduce(&found, &path, max_bytes, max_entries)?;
+
+    let watch = Watch::start(cache.clone(), max_bytes, max_entries);
+    let start = |role: &str, number| Child::start(role, number, work.path(), files, &path);
+
+    // First as much as surely fits, so that nothing may be missing afterwards.
+    let fill = found.fitting(max_bytes / 3, max_entries / 3);
+    let mut users = Vec::new();
+    for number in 1..PROCESSES {
+        users.push(start(&format!("user {fill}"), number)?);
+    }
+    let victim = start(&format!("victim {fill}"), 0)?;
+    let acknowledged = kill_in_the_middle(victim, fill.div_ceil(PROCESSES))?;
+    let after_kill = audit(start("auditor", 0)?, &acknowledged)?;
+    say!(
+        "1. {PROCESSES} processes stored {} files. One was killed (SIGKILL) after {} puts: a fresh \
+         process\n   opened the cache in {:.2} ms and found {} of its {} entries, every byte right.",
+        table::grouped(fill as u64),
+        acknowledged.puts,
+        after_kill.opened_ms(),
+        after_kill.asked_found,
+        after_kill.asked,
+    )?;
+    if after_kill.asked_found != after_kill.asked {
+        return Err("acknowledged entries of the killed process are gone".into());
+    }
+
+    // Then more than fits: the three that go on, and one in place of the dead.
+    users.push(start("user 0", PROCESSES)?);
+    for user in &mut users {
+        user.expect("filled")?;
+    }
+    let begun = Instant::now();
+    for user in &mut users {
+        user.tell("go")?;
+    }
+    let mut tally = Tally::default();
+    for mut user in users {
+        tally.add(&Tally::decode(&user.expect("tally")?)?);
+        user.finish()?;
+    }
+    let elapsed = begun.elapsed();
+    say!(
+        "2. {PROCESSES} processes looked up {} files in {:.1} s, and stored those they missed.",
+        table::grouped(tally.lookups),
+        elapsed.as_secs_f64()
+    )?;
+
+    std::thread::sleep(SHORT_LIFE + Duration::from_millis(10));
+    let last = audit(start("auditor", 0)?, &acknowledged)?;
+    say!(
+        "3. A fresh process collected {} expired entries, and compared all other {} with their files.\n",
+        table::grouped(last.expired),
+        table::grouped(last.whole),
+    )?;
+    let watched = watch.stop()?;
+    let stats = cache.stats();
+    table::print(&table::Outcome {
+        found: &found,
+        tally: &tally,
+        watched: &watched,
+        stats: &stats,
+        after_kill: &after_kill,
+        last: &last,
+        elapsed,
+    })?;
+    if last.counted != last.whole + last.changed {
+        return Err(format!("len() is {}, but {} were met", last.counted, last.whole).into());
+    }
+    match watched.violation {
+        Some(violation) => Err(violation.into()),
+        None => {
+            say!("\nEvery byte was right, both limits held, and the kill cost nothing.")?;
+            Ok(())
+        }
+    }
+}
+
+/// What the killed process had been told is stored.
+struct Acknowledged {
+    /// Numbers of the files that live on.
+    files: BTreeSet<usize>,
+    /// Puts, those of one file again and those of short-lived ones included.
+    puts: usize,
+    /// Files that could not be read by then.
+    unread: usize,
+}
+
+/// Kills the victim, which stores its share over and over, after half of it.
+fn kill_in_the_middle(mut victim: Child, share: usize) -> Result<Acknowledged> {
+    let mut acknowledged = Acknowledged { files: BTreeSet::new(), puts: 0, unread: 0 };
+    let mut note = |line: String| -> Result<usize> {
+        match line.as_str() {
+            roles::UNREAD => acknowledged.unread += 1,
+            number => {
+                let number = number.parse()?;
+                acknowledged.puts += 1;
+                if !roles::is_short_lived(number) {
+                    acknowledged.files.insert(number);
+                }
+            }
+        }
+        Ok(acknowledged.puts + acknowledged.unread)
+    };
+    while note(victim.hear()?)? < share.div_ceil(2) {}
+    // What it says before the signal arrives counts too.
+    for line in victim.kill()? {
+        note(line)?;
+    }
+    Ok(acknowledged)
+}
+
+fn audit(mut auditor: Child, acknowledged: &Acknowledged) -> Result<Audit> {
+    let numbers: Vec<_> = acknowledged.files.iter().map(ToString::to_string).collect();
+    auditor.tell(&numbers.join(" "))?;
+    let audit = Audit::decode(&auditor.expect("audit")?)?;
+    auditor.finish()?;
+    Ok(audit)
+}
