@@ -21,7 +21,10 @@ pub fn barrier(ground: &Ground) -> Result<()> {
     // From now on moves, splits and reuse wait for syncs.
     update(words, control::SYNCS, |syncs| (syncs == 0).then_some(1));
     decide_twins(ground)?;
-    let begun = update(words, control::SYNCS_BEGUN, |begun| Some(begun + 1)).unwrap_or(1);
+    // Never behind one that is done, whatever the counters hold.
+    let done = words.load(control::SYNCS_DONE);
+    let begun = update(words, control::SYNCS_BEGUN, |begun| Some(begun.max(done).wrapping_add(1)));
+    let begun = begun.unwrap_or(1);
     let pages = ground.index().pages();
     let flushed = flush_log(ground).and_then(|()| flush_index(ground)).and_then(|()| {
         if words.load(control::PAGES_DURABLE) >= pages {

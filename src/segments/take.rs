@@ -60,10 +60,17 @@ impl Ground {
             return Takeable::Never;
         }
         let stamp = Stamp::decode(self.row(segment, STAMP));
-        if self.syncs() && !is_covered(stamp, self.memory.load(control::SYNCS_DONE)) {
+        if self.syncs() && !self.is_covered(stamp) {
             return Takeable::AfterSync;
         }
         Takeable::Now
+    }
+
+    /// Whether the barrier lets a segment with this stamp be reused.
+    fn is_covered(&self, stamp: Stamp) -> bool {
+        // Done first: what began after it was read only makes more segments wait.
+        let done = self.memory.load(control::SYNCS_DONE);
+        is_covered(stamp, done, self.memory.load(control::SYNCS_BEGUN))
     }
 
     /// Bytes to grant before a segment is used; `None` if the limit forbids it.
@@ -258,11 +265,8 @@ impl Ground {
                 let gone =
                     |state: StateWord| state.state == State::Draining && state.allocated == 0;
                 // What a move left there is still needed where no sync covers the move.
-                let covered = !self.syncs()
-                    || is_covered(
-                        Stamp::decode(self.row(id, STAMP)),
-                        self.memory.load(control::SYNCS_DONE),
-                    );
+                let covered =
+                    !self.syncs() || self.is_covered(Stamp::decode(self.row(id, STAMP)));
                 self.state(id).is_some_and(|state| state.state == State::Free || gone(state))
                     && self.row(id, GRANTED) > 0
                     && covered
@@ -317,11 +321,14 @@ impl Ground {
 
 /// Whether the barrier lets a segment be reused: a sync began and ended after the last move out of
 /// it, and since the last sync it was not reused so often that a slot's generation bits come round.
-fn is_covered(stamp: Stamp, done: u64) -> bool {
-    let done = (done & STAMP_MASK) as u32;
-    let since_move = done.wrapping_sub(stamp.moved_after) & STAMP_MASK as u32;
-    let moved = (1..1 << 27).contains(&since_move);
-    let counted = stamp.counted_since != done || stamp.reuses < REUSES_LIMIT;
+///
+/// A move is stamped with the newest sync begun, so only stamps from the last one done to the last
+/// one begun wait. Any other is long past, however the numbers came round; or it is damaged, and no
+/// sync would ever cover it.
+fn is_covered(stamp: Stamp, done: u64, begun: u64) -> bool {
+    let since_done = |number: u32| u64::from(number).wrapping_sub(done) & STAMP_MASK;
+    let moved = since_done(stamp.moved_after) > since_done((begun & STAMP_MASK) as u32);
+    let counted = stamp.counted_since != (done & STAMP_MASK) as u32 || stamp.reuses < REUSES_LIMIT;
     moved && counted
 }
 
@@ -332,16 +339,26 @@ mod tests {
     #[test]
     fn reuse_waits_for_a_sync_that_began_after_the_last_move() {
         let stamp = |moved_after| Stamp { moved_after, counted_since: 0, reuses: 0 };
-        assert!(!is_covered(stamp(5), 5));
-        assert!(!is_covered(stamp(5), 4));
-        assert!(is_covered(stamp(5), 6));
-        assert!(is_covered(stamp(STAMP_MASK as u32), 1 << 28));
+        assert!(!is_covered(stamp(5), 5, 5));
+        assert!(!is_covered(stamp(5), 4, 5));
+        assert!(!is_covered(stamp(5), 3, 7));
+        assert!(is_covered(stamp(5), 6, 6));
+        assert!(is_covered(stamp(5), 6, 9));
+        assert!(is_covered(stamp(STAMP_MASK as u32), 1 << 28, 1 << 28));
+    }
+
+    #[test]
+    fn after_any_number_of_syncs_a_segment_that_was_never_moved_out_of_is_covered() {
+        for syncs in [1, 1 << 20, 1 << 27, (1 << 27) + 5, (1 << 28) - 1, (1 << 28) + 1] {
+            assert!(is_covered(Stamp::default(), syncs, syncs), "{syncs} syncs");
+            assert!(is_covered(Stamp::default(), syncs, syncs + 1) || syncs == STAMP_MASK);
+        }
     }
 
     #[test]
     fn a_segment_is_reused_fewer_than_sixteen_times_between_two_syncs() {
         let stamp = Stamp { moved_after: 0, counted_since: 3, reuses: REUSES_LIMIT };
-        assert!(!is_covered(stamp, 3));
-        assert!(is_covered(stamp, 4));
+        assert!(!is_covered(stamp, 3, 3));
+        assert!(is_covered(stamp, 4, 4));
     }
 }
