@@ -66,7 +66,8 @@ pub fn begin(
     if purpose == Purpose::Sweep && !reset_expiry(ground, segment, state)? {
         return Ok(false);
     }
-    let owner = if ground.syncs() && purpose != Purpose::Sweep {
+    // Only walks that end with a reuse wait for the copies of one process.
+    let owner = if ground.syncs() && matches!(purpose, Purpose::Evict | Purpose::Compact) {
         Some(ground.attachment()?.slot)
     } else {
         None
@@ -119,12 +120,15 @@ fn reset_expiry(ground: &Ground, segment: SegmentId, seen: StateWord) -> Result<
 /// Does the next record of the walk at `at`. With `force`, what policy would keep goes.
 pub fn step(ground: &Ground, worker: &mut Worker, at: WordAt, force: bool) -> Result<Stepped> {
     let raw = ground.memory.load(at);
-    let Some(walk) = WalkWord::decode(raw) else { return Ok(Stepped::Idle) };
+    if raw == 0 {
+        return Ok(Stepped::Idle);
+    }
     let me = ground.attachment()?.slot;
-    let state = ground
-        .state(walk.segment)
-        .filter(|state| state.generation.low() == walk.generation_low && state.is_readable());
-    let Some(state) = state else {
+    let sound = WalkWord::decode(raw).and_then(|walk| {
+        let state = ground.state(walk.segment)?;
+        is_sound(at, &walk, state).then_some((walk, state))
+    });
+    let Some((walk, state)) = sound else {
         let _ = ground.memory.exchange(at, raw, 0);
         return Ok(Stepped::Ended);
     };
@@ -157,6 +161,17 @@ pub fn step(ground: &Ground, worker: &mut Worker, at: WordAt, force: bool) -> Re
     Ok(stepped)
 }
 
+/// Whether a walk can go on: its segment is what it was, and the word is not damaged.
+fn is_sound(at: WordAt, walk: &WalkWord, state: StateWord) -> bool {
+    let is_upkeep = at == control::WALK_UPKEEP;
+    let fits = match walk.purpose {
+        Purpose::Trim => !is_upkeep && walk.owner.is_none(),
+        Purpose::Sweep => is_upkeep && walk.owner.is_none(),
+        Purpose::Evict | Purpose::Compact => is_upkeep && state.state == State::Victim,
+    };
+    fits && state.generation.low() == walk.generation_low && state.is_readable()
+}
+
 /// The walk has come to its end.
 fn end(
     ground: &Ground,
@@ -183,6 +198,9 @@ fn end(
                 purge(ground, worker, walk)?;
                 if !super::moves::settle(ground, worker)? {
                     return Ok(Stepped::Waits);
+                }
+                if ground.live(walk.segment).count > 0 {
+                    super::recount_live(ground, walk.segment)?;
                 }
             }
             ground.try_free(walk.segment)?;
