@@ -212,7 +212,8 @@ impl Options {
 
 /// Segments that fit a limit beside control block, reserve and an index of `index_bytes`.
 pub(crate) fn segments_within(geometry: &Geometry, max_bytes: u64, index_bytes: u64) -> u64 {
-    let beside = geometry.control_bytes() + reserve_bytes(max_bytes) + index_bytes;
+    let fixed = geometry.control_bytes() + reserve_bytes(max_bytes);
+    let beside = fixed.saturating_add(index_bytes);
     max_bytes.saturating_sub(beside) >> geometry.segment_shift
 }
 

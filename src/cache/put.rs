@@ -138,6 +138,9 @@ impl Process {
             ground.written(Writing::Put);
             if published? {
                 // The entry is stored: what keeps the index from growing now is met again.
+                if reclaim::is_count_wrong(ground) {
+                    reclaim::recount(ground)?;
+                }
                 worker.index_wants = entries::grow(ground, &mut worker.backed).unwrap_or(false);
                 return Ok(());
             }

@@ -137,6 +137,7 @@ impl FileCache {
         let ground = &process.ground;
         process.reporting(|| {
             let mut worker = process.worker();
+            reclaim::repair(ground)?;
             reclaim::maintain(ground, &mut worker)?;
             reclaim::compact_all(ground, &mut worker)
         })

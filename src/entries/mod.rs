@@ -12,4 +12,4 @@ mod split;
 pub use locate::{Located, locate};
 pub use publish::{Outcome, Publication, publish, widen_expiry};
 pub use release::{Move, Released, drop_slot, evict, find_at, remove, repoint};
-pub use split::{Backed, decide_twins, grow, index_bytes, segments_allowed};
+pub use split::{Backed, GROWTH_LIMIT, decide_twins, grow, index_bytes, segments_allowed};

@@ -14,7 +14,7 @@ use crate::sys::words::Words;
 use crate::transaction::Changes;
 
 /// The index grows by at most this much at a time.
-const GROWTH_LIMIT: u64 = 256 << 10;
+pub const GROWTH_LIMIT: u64 = 256 << 10;
 
 /// How far a process has allocated and faulted in the index.
 #[derive(Clone, Copy, Debug, Default)]
@@ -36,7 +36,7 @@ pub fn grow(ground: &Ground, backed: &mut Backed) -> Result<bool> {
             let share = ground.share();
             let step = (share / 256).clamp(PAGE_BYTES, GROWTH_LIMIT) / PAGE_BYTES * PAGE_BYTES;
             let granted = ground.transact(|_| {
-                let granted = words.load(control::INDEX_GRANTED);
+                let granted = words.load(control::INDEX_GRANTED).max(page.offset());
                 let sum = granted.saturating_add(words.load(control::LOG_GRANTED));
                 let more = step.min(share.saturating_sub(sum)) / PAGE_BYTES * PAGE_BYTES;
                 if granted >= end || granted + more < end {
@@ -148,4 +148,5 @@ pub fn index_bytes(pages: u64) -> u64 {
 pub fn segments_allowed(ground: &Ground) -> u64 {
     let granted = ground.memory.load(control::INDEX_GRANTED);
     config::segments_within(&ground.geometry, ground.memory.load(control::MAX_BYTES), granted)
+        .min(config::segments_limit(&ground.geometry))
 }

@@ -6,6 +6,7 @@ use crate::error::Result;
 use crate::format::LOG_FILE;
 use crate::format::control::{self, ROWS_OFFSET};
 use crate::format::identity::{Identity, Limits};
+use crate::format::intent::WordAt;
 use crate::format::place::Millis;
 use crate::format::segment::ROW_BYTES;
 use crate::reclaim::{self, Worker};
@@ -21,7 +22,13 @@ pub fn apply(request: &Request, ground: &Ground, identity: Identity) -> Result<(
         || options.max_bytes.is_some()
         || options.ttl_ms.is_some()
         || options.min_free.is_some();
-    if !asks || options.read_only {
+    if options.read_only {
+        return Ok(());
+    }
+    if words(&read(&ground.memory)) != words(&identity.limits) {
+        restore(request, ground)?;
+    }
+    if !asks {
         return Ok(());
     }
     let wanted = |limits| options.change(&request.directory, ground.geometry, limits);
@@ -38,6 +45,21 @@ pub fn apply(request: &Request, ground: &Ground, identity: Identity) -> Result<(
     shrink(ground)
 }
 
+/// The words of the control block say something else than the file `store`: another process is
+/// changing them right now, died in the middle, or the words are damaged. The file counts.
+fn restore(request: &Request, ground: &Ground) -> Result<()> {
+    let path = request.path(LOG_FILE);
+    let deadline = request.options.lock_timeout;
+    let _lock = OpeningLock::acquire(&ground.attachment()?.locks, &path, deadline)?;
+    let Some(identity) = super::read_identity(request)? else { return Ok(()) };
+    if words(&read(&ground.memory)) == words(&identity.limits) {
+        return Ok(());
+    }
+    prepare(ground, &identity.limits)?;
+    write(&ground.memory, &identity.limits);
+    shrink(ground)
+}
+
 /// The limits that hold.
 pub fn read(memory: &Memory) -> Limits {
     let ttl = memory.load(control::DEFAULT_TTL);
@@ -49,12 +71,22 @@ pub fn read(memory: &Memory) -> Limits {
     }
 }
 
+/// The words of the control block for these limits.
+fn words(limits: &Limits) -> [(WordAt, u64); 4] {
+    let never = Millis::NEVER.get();
+    [
+        (control::MAX_ENTRIES, limits.max_entries),
+        (control::MAX_BYTES, limits.max_bytes),
+        (control::DEFAULT_TTL, limits.ttl_ms.filter(|&ttl| ttl < never).unwrap_or(u64::MAX)),
+        (control::MIN_FREE, limits.min_free),
+    ]
+}
+
 /// Sets the words of the control block.
 pub fn write(memory: &Memory, limits: &Limits) {
-    memory.store(control::MAX_ENTRIES, limits.max_entries);
-    memory.store(control::MAX_BYTES, limits.max_bytes);
-    memory.store(control::DEFAULT_TTL, limits.ttl_ms.unwrap_or(u64::MAX));
-    memory.store(control::MIN_FREE, limits.min_free);
+    for (at, value) in words(limits) {
+        memory.store(at, value);
+    }
 }
 
 /// Makes the log long enough for a raised limit, durably, before a word mentions it.
@@ -78,13 +110,15 @@ fn prepare(ground: &Ground, limits: &Limits) -> Result<()> {
 fn shrink(ground: &Ground) -> Result<()> {
     let mut worker = Worker::default();
     let words = &ground.memory;
+    reclaim::recount_grants(ground)?;
     while words.load(control::ENTRIES) > words.load(control::MAX_ENTRIES) {
         if !reclaim::evict_one(ground, &mut worker)? {
             break;
         }
     }
     loop {
-        let granted = words.load(control::LOG_GRANTED) + words.load(control::INDEX_GRANTED);
+        let granted =
+            words.load(control::LOG_GRANTED).saturating_add(words.load(control::INDEX_GRANTED));
         let over = granted.saturating_sub(ground.share());
         if over == 0 {
             return Ok(());

@@ -1,4 +1,4 @@
-//! What a `clear` and another boot leave to upkeep, and counting anew.
+//! What a `clear` and another boot leave to upkeep.
 
 use crate::entries;
 use crate::error::Result;
@@ -69,31 +69,5 @@ pub fn twin_step(ground: &Ground) -> Result<bool> {
     }
     entries::decide_twins(ground, PageId::new(page))?;
     let _ = words.exchange(control::TWIN_CURSOR, cursor, cursor + 1);
-    Ok(false)
-}
-
-/// Counts the entries anew, where damage has made the counter wrong; `true` if that changed it.
-pub fn recount(ground: &Ground) -> Result<bool> {
-    for _ in 0..16 {
-        let seen = ground.lsn();
-        let index = ground.index();
-        let count: u64 =
-            (0..index.pages()).map(|page| index.live_on(PageId::new(page)).count() as u64).sum();
-        let changed = ground.transact(|held| {
-            if held.lsn() != seen {
-                return Decision::Leave(None);
-            }
-            if ground.memory.load(control::ENTRIES) == count {
-                return Decision::Leave(Some(false));
-            }
-            let mut changes = Changes::default();
-            changes.set(control::ENTRIES, count);
-            changes.update(&ground.memory, control::PENDING, |pending| pending.min(count));
-            Decision::Commit(changes, Some(true))
-        })?;
-        if let Some(changed) = changed {
-            return Ok(changed);
-        }
-    }
     Ok(false)
 }

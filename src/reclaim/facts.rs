@@ -45,8 +45,10 @@ impl Facts {
             now,
         };
         let share = ground.share();
-        let booked =
-            ground.memory.load(control::LOG_GRANTED) + ground.memory.load(control::INDEX_GRANTED);
+        let booked = ground
+            .memory
+            .load(control::LOG_GRANTED)
+            .saturating_add(ground.memory.load(control::INDEX_GRANTED));
         let mut growth = share.saturating_sub(booked) >> ground.geometry.segment_shift;
         for id in ground.segments() {
             let Some(state) = ground.state(id) else { continue };

@@ -9,12 +9,13 @@
 mod clear;
 mod facts;
 mod moves;
+mod recount;
 mod room;
 mod skim;
 mod step;
 mod upkeep;
 
-pub use clear::recount;
+pub use recount::{is_count_wrong, recount, recount_grants, recount_live, repair};
 pub use room::{compact_all, evict_one, make_free, make_room};
 pub use upkeep::{maintain, upkeep};
 

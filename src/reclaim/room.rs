@@ -1,16 +1,20 @@
 //! Making room at once: a segment to write into, or one entry less.
 
+use super::Worker;
 use super::facts::Facts;
+use super::recount::{are_grants_wrong, recount, recount_grants};
 use super::step::{Stepped, begin, step};
 use super::upkeep::carry_out;
-use super::{Worker, recount};
+use crate::entries::{self, Released};
 use crate::error::Result;
 use crate::format::control;
 use crate::format::intent::WordAt;
+use crate::format::page::PageId;
 use crate::format::segment::{GRANTED, Label, State};
 use crate::format::walk::{Purpose, WalkWord};
 use crate::policy::{self, LOW_WATER, Need};
 use crate::segments::Ground;
+use crate::segments::statistics::Count;
 use crate::sync;
 use crate::sys::words::Words;
 use crate::transaction::Liveness;
@@ -26,6 +30,9 @@ pub fn make_room(ground: &Ground, worker: &mut Worker, units: u32) -> Result<boo
     // Each turn ends a walk or begins one: enough to walk every segment three times.
     for _ in 0..6 * u32::from(ground.segment_count()) + 12 {
         ground.free_drained()?;
+        if are_grants_wrong(ground) {
+            recount_grants(ground)?;
+        }
         let facts = Facts::gather(ground, units, &worker.swept);
         worker.free = facts.free;
         if facts.free >= LOW_WATER {
@@ -133,8 +140,9 @@ pub fn evict_one(ground: &Ground, worker: &mut Worker) -> Result<bool> {
             Stepped::Idle | Stepped::Ended | Stepped::Waits => {
                 laps += 1;
                 if laps > 4 + 4 * u32::from(ground.segment_count()) {
-                    // Nothing where the counter says there is something: it must be wrong.
-                    return recount(ground);
+                    // Nothing where the counter says there is something: it must be wrong, or
+                    // damage hides what is there from the walks.
+                    return Ok(recount(ground)? || evict_any(ground)?);
                 }
                 // The queue may be empty by now: it is chosen anew, and begun again if it is not.
                 worker.trimming = None;
@@ -145,6 +153,19 @@ pub fn evict_one(ground: &Ground, worker: &mut Worker) -> Result<bool> {
             }
         }
     }
+}
+
+/// Evicts what stands first in the index; `false` if there is nothing.
+fn evict_any(ground: &Ground) -> Result<bool> {
+    for page in (0..ground.index().pages()).map(PageId::new) {
+        let first = ground.index().live_on(page).next();
+        let Some(found) = first else { continue };
+        if entries::drop_slot(ground, found)? == Released::Gone {
+            ground.count(Count::Evictions, 1);
+        }
+        return Ok(true);
+    }
+    Ok(false)
 }
 
 /// Begins to trim the next segment of a queue; `false` if none has entries.
