@@ -105,6 +105,9 @@ pub const SWEEP_DUE: WordAt = WordAt::log(0x1A0);
 /// The next page on which upkeep decides twins, + 1; 0: there are none.
 pub const TWIN_CURSOR: WordAt = WordAt::log(0x1A8);
 
+/// Words that count up by one can have come this far, and no further.
+pub const COUNT_LIMIT: u64 = 1 << 56;
+
 /// Offset of the state words.
 pub const STATES_OFFSET: u64 = 0x1000;
 /// Offset of the rows of the segment table.

@@ -188,6 +188,14 @@ pub fn is_in_order(
         && index_length >= (pages + 1) * PAGE_BYTES
         && segments <= config::segments_limit(geometry)
         && log_length >= geometry.log_bytes(segments);
+    // What only damage makes: the pass that follows sets it anew.
+    let counts = [control::ORDERS, control::SYNCS_BEGUN, control::SYNCS_DONE];
+    let sound = sound && counts.into_iter().all(|at| word(at) < control::COUNT_LIMIT);
+    // LSNs below those of the store's records would let what is cleared live on.
+    let lsn = LockWord::decode(word(control::LOCK)).sequence;
+    let epochs = word(control::EPOCH)..=word(control::EPOCH).saturating_add(1);
+    let sound =
+        sound && epochs.contains(&u64::from(lsn.epoch())) && lsn.get() >= word(control::CLEAR_LSN);
     Ok(same && sound && word(control::LOCK) & 3 != 3)
 }
 

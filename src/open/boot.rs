@@ -217,8 +217,13 @@ impl Mend<'_> {
             return true;
         }
         let Some((segment, within)) = self.geometry.locate(slot.address()) else { return false };
+        if self.geometry.segment_start(segment) + within >= self.memory.log.length() {
+            return false;
+        }
         StateWord::decode(self.memory.load(self.geometry.state_at(segment))).is_some_and(|state| {
-            state.generation.low() == slot.generation_low() && within < state.allocated
+            state.generation.low() == slot.generation_low()
+                && within < state.allocated
+                && state.allocated <= self.geometry.segment_bytes()
         })
     }
 
@@ -335,7 +340,9 @@ impl Mend<'_> {
         memory.store(control::SWEEP_DUE, 0);
         memory.store(control::TWIN_CURSOR, u64::from(twins));
         memory.store(control::SYNC_FAILED, 0);
-        let syncs = memory.load(control::SYNCS_BEGUN).max(memory.load(control::SYNCS_DONE)) + 1;
+        let count = |at| Some(memory.load(at)).filter(|&count| count < control::COUNT_LIMIT);
+        let syncs = count(control::SYNCS_BEGUN).max(count(control::SYNCS_DONE)).unwrap_or(0) + 1;
+        memory.store(control::ORDERS, count(control::ORDERS).unwrap_or(0));
         memory.store(control::SYNCS_BEGUN, syncs);
         memory.store(control::SYNCS_DONE, syncs);
         for at in [

@@ -80,6 +80,9 @@ impl Request {
         match self.seams.boot_id {
             Some(id) => Ok(id),
             None => clock::boot_id().map_err(|error| {
+                if error.kind() != std::io::ErrorKind::NotFound {
+                    return Error::io(Path::new(clock::BOOT_ID_FILE), "cannot read it", error);
+                }
                 Error::new(
                     ErrorKind::Unsupported,
                     Path::new(clock::BOOT_ID_FILE),
@@ -202,8 +205,13 @@ fn damaged(path: &Path, what: &str) -> Error {
 
 /// Something stands where a file of the store should be, or it cannot be opened.
 fn unusable(path: &Path, error: std::io::Error) -> Error {
-    match error.kind() {
-        std::io::ErrorKind::InvalidInput => damaged(path, &error.to_string()),
+    match error.raw_os_error() {
+        None if error.kind() == std::io::ErrorKind::InvalidInput => {
+            damaged(path, &error.to_string())
+        }
+        Some(libc::EISDIR) => damaged(path, "it is a directory"),
+        Some(libc::ELOOP) => damaged(path, "it is a symbolic link that leads nowhere"),
+        Some(libc::ENXIO | libc::ENODEV) => damaged(path, "it is no regular file"),
         _ => Error::io(path, "cannot open it", error),
     }
 }

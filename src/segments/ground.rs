@@ -205,6 +205,7 @@ impl Ground {
     #[inline]
     pub fn state(&self, segment: SegmentId) -> Option<StateWord> {
         StateWord::decode(self.memory.load(self.geometry.state_at(segment)))
+            .filter(|state| state.allocated <= self.geometry.segment_bytes())
     }
 
     /// A word of a segment's row.

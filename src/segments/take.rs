@@ -265,8 +265,7 @@ impl Ground {
                 let gone =
                     |state: StateWord| state.state == State::Draining && state.allocated == 0;
                 // What a move left there is still needed where no sync covers the move.
-                let covered =
-                    !self.syncs() || self.is_covered(Stamp::decode(self.row(id, STAMP)));
+                let covered = !self.syncs() || self.is_covered(Stamp::decode(self.row(id, STAMP)));
                 self.state(id).is_some_and(|state| state.state == State::Free || gone(state))
                     && self.row(id, GRANTED) > 0
                     && covered

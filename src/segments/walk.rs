@@ -80,11 +80,14 @@ impl Cursor {
 
     /// Goes behind the chunk header at the position; `false` if there is none.
     fn enter_chunk(&mut self, ground: &Ground) -> bool {
+        let allocated = ground.state(self.segment).map_or(0, |state| state.allocated) / UNIT;
+        if u64::from(self.position) >= allocated {
+            return false; // Not even looked at: on tmpfs that would allocate.
+        }
         let address = ground.geometry.address(self.segment, self.position);
         let at = WordAt::log(address.bytes());
         let header = [ground.memory.load(at), ground.memory.load(at.plus(1))];
         let checker = ground.geometry.checker(address, self.generation);
-        let allocated = ground.state(self.segment).map_or(0, |state| state.allocated) / UNIT;
         match decode_chunk(checker, self.generation, header) {
             Some(units) if u64::from(self.position) + u64::from(units) <= allocated => {
                 self.chunk_end = self.position + units;
