@@ -112,6 +112,10 @@ fn a_child_plays_its_role() {
         "dies in commit" => crate::fork::dies_in_commit(directory),
         "forker" => crate::fork::forker(directory),
         "half a million" => crate::big::half(directory, seed),
+        "flips" => crate::hostile::flips(directory, seed),
+        "files" => crate::hostile::files(directory, seed),
+        "records" => crate::hostile::records(directory, seed),
+        "counters" => crate::counters::counters(directory, seed),
         _ => panic!("no such role: {role}"),
     }
 }

@@ -8,8 +8,11 @@ mod children;
 #[cfg(feature = "cli")]
 mod cli;
 mod common;
+mod counters;
+mod exercise;
 mod fork;
 mod golden;
+mod hostile;
 mod limits;
 mod power;
 mod processes;
