@@ -83,11 +83,18 @@ impl Error {
                 ErrorKind::Io,
                 "Give this user the right to read and write it, or choose another directory.",
             ),
+            io::ErrorKind::NotADirectory => {
+                (ErrorKind::Io, "Name a path on which everything above is a directory.")
+            }
             io::ErrorKind::ReadOnlyFilesystem => {
                 (ErrorKind::ReadOnly, "Choose a directory on a file system that can be written.")
             }
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                 (ErrorKind::Full, "Free some space on the file system, or lower max_bytes.")
+            }
+            // The limit on file sizes: for a cache that grows, as good as a full disk.
+            io::ErrorKind::FileTooLarge => {
+                (ErrorKind::Full, "Raise the limit on file sizes (ulimit -f), or lower max_bytes.")
             }
             io::ErrorKind::OutOfMemory => (
                 ErrorKind::Io,
@@ -143,7 +150,7 @@ mod tests {
 
     #[test]
     fn a_full_disk_is_full_whatever_call_said_so() {
-        for code in [libc::ENOSPC, libc::EDQUOT] {
+        for code in [libc::ENOSPC, libc::EDQUOT, libc::EFBIG] {
             let source = io::Error::from_raw_os_error(code);
             assert_eq!(Error::io(Path::new("x"), "writing", source).kind(), ErrorKind::Full);
         }

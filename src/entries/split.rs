@@ -75,7 +75,10 @@ fn back(ground: &Ground, backed: &mut Backed, end: u64) -> Result<bool> {
     let granted = ground.memory.load(control::INDEX_GRANTED).max(end);
     let until = granted.min(start + GROWTH_LIMIT).max(end);
     let file = ground.memory.index.file();
-    let done = space::allocate(file, start, until - start)
+    if !ground.leaves_free(until - start)? {
+        return Ok(false);
+    }
+    let done = space::extend(file, start, until - start)
         .and_then(|()| ground.memory.index.populate(start, until - start))
         .map_err(|error| ground.index_error("cannot allocate space", error));
     match done {

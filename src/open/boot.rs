@@ -64,7 +64,7 @@ pub fn mend_shared(
         config::first_index_bytes(&geometry),
     );
     if log.metadata().map_err(log_io)?.len() < geometry.log_bytes(segments) {
-        log.set_len(geometry.log_bytes(segments)).map_err(log_io)?;
+        space::set_length(&log, geometry.log_bytes(segments)).map_err(log_io)?;
     }
     space::allocate(&log, 0, ROWS_OFFSET + segments * ROW_BYTES).map_err(log_io)?;
     let index = match found {
@@ -77,7 +77,7 @@ pub fn mend_shared(
     };
     let first = config::first_index_bytes(&geometry);
     let length = index.metadata().map_err(index_io)?.len().max(first) / PAGE_BYTES * PAGE_BYTES;
-    space::allocate(&index, 0, length).map_err(index_io)?;
+    space::extend(&index, 0, length).map_err(index_io)?;
     let ids = [files::identity(&log).map_err(log_io)?, files::identity(&index).map_err(index_io)?];
     let memory = map(request, &geometry, log, index, Access::Shared)?;
     if attached(&geometry, &memory, locks, None) {
@@ -113,7 +113,7 @@ fn new_index(request: &Request, identity: &Identity) -> Result<File> {
     let io = |error| Error::io(&path, "cannot make it anew", error);
     let file = files::replace_with_empty(&request.directory, INDEX_FILE).map_err(io)?;
     let geometry = identity.geometry();
-    space::allocate(&file, 0, config::first_index_bytes(&geometry)).map_err(io)?;
+    space::extend(&file, 0, config::first_index_bytes(&geometry)).map_err(io)?;
     let clone = |file: &File| file.try_clone().map_err(io);
     let memory = map(request, &geometry, clone(&file)?, clone(&file)?, Access::Shared)?;
     create::write_header(&memory, WordAt::index, control::INDEX_MAGIC, identity.store_id);

@@ -7,7 +7,7 @@ use std::fs;
 
 use super::{OpeningLock, Request, damaged, unusable};
 use crate::config::{self, Plan};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::format::control::{self, ROWS_OFFSET};
 use crate::format::identity::Identity;
 use crate::format::intent::WordAt;
@@ -25,9 +25,9 @@ use crate::sys::{clock, files};
 pub fn create(request: &Request, file_system: FileSystem) -> Result<bool> {
     let path = request.path(LOG_FILE);
     refuse_alien(request)?;
+    refuse_whole(request)?;
     loop {
-        files::open_or_create(&path)
-            .map_err(|error| Error::io(&path, "cannot create it", error))?;
+        files::open_or_create(&path).map_err(|error| unusable(&path, error))?;
         let locks = LockFile::open(&path).map_err(|error| unusable(&path, error))?;
         let _lock = OpeningLock::acquire(&locks, &path, request.options.lock_timeout)?;
         if !locks.is_at(&path) {
@@ -36,11 +36,13 @@ pub fn create(request: &Request, file_system: FileSystem) -> Result<bool> {
         if request.path(STORE_FILE).exists() {
             return Ok(false);
         }
+        refuse_whole(request)?;
         let made = build(request, file_system);
-        if made.as_ref().is_err_and(|error| error.kind() == ErrorKind::Full) {
-            // What did not fit is not left lying; errors here change nothing.
-            let _ = fs::remove_file(request.path(INDEX_FILE));
-            let _ = fs::remove_file(&path);
+        if made.is_err() && !request.path(STORE_FILE).exists() {
+            // What could not be finished is not left lying; errors here change nothing.
+            for name in ["store.new", INDEX_FILE, LOG_FILE] {
+                let _ = fs::remove_file(request.path(name));
+            }
         }
         return made.map(|()| true);
     }
@@ -64,9 +66,6 @@ fn refuse_alien(request: &Request) -> Result<()> {
 
 fn build(request: &Request, file_system: FileSystem) -> Result<()> {
     let io = |error| Error::io(&request.directory, "cannot create a store", error);
-    for name in [LOG_FILE, INDEX_FILE] {
-        refuse_whole(request, name)?;
-    }
     let [a, b, seed] = clock::random::<3>().map_err(io)?;
     let Plan { geometry, limits } =
         request.options.plan(&request.directory, file_system.bytes, seed)?;
@@ -87,13 +86,13 @@ fn build(request: &Request, file_system: FileSystem) -> Result<()> {
     let log = files::open_or_create(&log_path).map_err(|error| unusable(&log_path, error))?;
     let log_io = |error| Error::io(&log_path, "cannot create it", error);
     log.set_len(0).map_err(log_io)?;
-    log.set_len(geometry.log_bytes(segments)).map_err(log_io)?;
+    space::set_length(&log, geometry.log_bytes(segments)).map_err(log_io)?;
     space::allocate(&log, 0, ROWS_OFFSET + segments * ROW_BYTES).map_err(log_io)?;
     let index_path = request.path(INDEX_FILE);
     let index = files::open_or_create(&index_path).map_err(|error| unusable(&index_path, error))?;
     let index_io = |error| Error::io(&index_path, "cannot create it", error);
     index.set_len(0).map_err(index_io)?;
-    space::allocate(&index, 0, index_bytes).map_err(index_io)?;
+    space::extend(&index, 0, index_bytes).map_err(index_io)?;
 
     let ids = [files::identity(&log).map_err(log_io)?, files::identity(&index).map_err(index_io)?];
     let memory = Memory {
@@ -113,7 +112,14 @@ fn build(request: &Request, file_system: FileSystem) -> Result<()> {
 }
 
 /// Whatever is whole is not built over: its file `store` is missing.
-fn refuse_whole(request: &Request, name: &str) -> Result<()> {
+fn refuse_whole(request: &Request) -> Result<()> {
+    if request.path(STORE_FILE).exists() {
+        return Ok(()); // Another process was faster.
+    }
+    [LOG_FILE, INDEX_FILE].into_iter().try_for_each(|name| refuse_whole_file(request, name))
+}
+
+fn refuse_whole_file(request: &Request, name: &str) -> Result<()> {
     let path = request.path(name);
     let Some(file) = files::open(&path, false).map_err(|error| unusable(&path, error))? else {
         return Ok(());

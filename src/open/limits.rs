@@ -99,7 +99,7 @@ fn prepare(ground: &Ground, limits: &Limits) -> Result<()> {
     let io = |error| ground.log_error("cannot make it longer", error);
     space::allocate(file, ROWS_OFFSET, segments * ROW_BYTES).map_err(io)?;
     if file.metadata().map_err(io)?.len() < length {
-        file.set_len(length).map_err(io)?;
+        space::set_length(file, length).map_err(io)?;
         file.sync_all().map_err(io)?;
     }
     ground.memory.log.holds(0, length);

@@ -104,9 +104,12 @@ pub fn open(request: &Request) -> Result<(Ground, Opening)> {
     options.validate(directory)?;
     let creates = options.create && !options.read_only;
     let io = |what: &str, error| Error::io(directory, what, error);
-    if creates {
-        files::make_directory(directory).map_err(|error| io("cannot create it", error))?;
-    }
+    let no_directory = || request.not_a_store("it is not a directory", "Name a directory.");
+    let made = creates
+        && files::make_directory(directory).map_err(|error| match error.kind() {
+            std::io::ErrorKind::AlreadyExists => no_directory(),
+            _ => io("cannot create it", error),
+        })?;
     let opened = File::open(directory).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => request.not_a_store(
             "there is no such directory",
@@ -115,20 +118,22 @@ pub fn open(request: &Request) -> Result<(Ground, Opening)> {
         _ => io("cannot open it", error),
     })?;
     if !opened.metadata().map_err(|error| io("cannot look at it", error))?.is_dir() {
-        return Err(request.not_a_store("it is not a directory", "Name a directory."));
+        return Err(no_directory());
     }
     let file_system = file_system(request, &opened)?;
     let mut opening = Opening::default();
     // Creation may be under way or just done by another process: then there is a store after all.
     let identity = match read_identity(request)? {
         Some(identity) => identity,
-        None if creates => match create::create(request, file_system)? {
-            true => {
-                opening.created = true;
-                read_identity(request)?.ok_or_else(|| vanished(request))?
-            }
-            false => read_identity(request)?.ok_or_else(|| vanished(request))?,
-        },
+        None if creates => {
+            opening.created = create::create(request, file_system).inspect_err(|_| {
+                if made {
+                    // Only if nothing is in it.
+                    let _ = std::fs::remove_dir(directory);
+                }
+            })?;
+            read_identity(request)?.ok_or_else(|| vanished(request))?
+        }
         None => {
             return Err(request.not_a_store(
                 "it holds no larder store",

@@ -10,6 +10,7 @@ use crate::error::Result;
 use crate::format::control;
 use crate::format::intent::WordAt;
 use crate::format::page::PageId;
+use crate::format::place::UNIT;
 use crate::format::segment::{GRANTED, Label, State};
 use crate::format::walk::{Purpose, WalkWord};
 use crate::policy::{self, LOW_WATER, Need};
@@ -27,6 +28,9 @@ const TRIMS_A_CHOICE: u32 = 16;
 /// Reclaims until a segment that takes a record of `units` can be taken (two, if they can be had);
 /// `false` if nothing at all can be reclaimed.
 pub fn make_room(ground: &Ground, worker: &mut Worker, units: u32) -> Result<bool> {
+    if ground.is_disk_full() && !fits_anywhere(ground, units) {
+        return Ok(false); // However much were evicted.
+    }
     // Each turn ends a walk or begins one: enough to walk every segment three times.
     for _ in 0..6 * u32::from(ground.segment_count()) + 12 {
         ground.free_drained()?;
@@ -51,6 +55,12 @@ pub fn make_room(ground: &Ground, worker: &mut Worker, units: u32) -> Result<boo
         run(ground, worker)?;
     }
     Ok(Facts::gather(ground, units, &worker.swept).free > 0)
+}
+
+/// Whether any segment has so much space allocated that a record of `units` fits.
+fn fits_anywhere(ground: &Ground, units: u32) -> bool {
+    let bytes = u64::from(units) * UNIT;
+    ground.segments().any(|id| ground.state(id).is_some_and(|state| state.allocated >= bytes))
 }
 
 /// Reclaims until a segment is free, whatever its size; `false` if none can be.

@@ -42,7 +42,8 @@ impl Ground {
     /// Whether the disk has been found full of late, so that nothing new is allocated.
     pub fn is_disk_full(&self) -> bool {
         let until = self.full_until.load(Ordering::Relaxed);
-        until != 0 && self.now().get() < until
+        // A clock that went back does not make it full for as long.
+        until != 0 && until.saturating_sub(FULL_MS) <= self.now().get() && self.now().get() < until
     }
 
     fn note_disk_full(&self) {
@@ -167,20 +168,12 @@ impl Ground {
             .max(bytes.next_multiple_of(ALLOCATION_PAGE))
             .min(self.geometry.segment_bytes());
         let more = until - state.allocated;
-        let floor = self.memory.load(control::MIN_FREE);
-        if floor > 0 {
-            let free = FileSystem::of(self.memory.log.file())
-                .map_err(|error| self.log_error("cannot ask the file system for space", error))?
-                .free;
-            if free < floor.saturating_add(more) {
-                self.note_disk_full();
-                return Ok(false);
-            }
+        if !self.leaves_free(more)? {
+            return Ok(false);
         }
         let offset = self.geometry.segment_start(segment) + state.allocated;
         if let Err(error) = space::allocate(self.memory.log.file(), offset, more) {
             let error = self.log_error("cannot allocate space", error);
-            // A limit on file sizes (EFBIG) is a full disk, too: the file has its length already.
             return match error.kind() {
                 crate::error::ErrorKind::Full => {
                     self.note_disk_full();
@@ -200,6 +193,22 @@ impl Ground {
                 _ => Decision::Leave(true),
             }
         })
+    }
+
+    /// Whether `more` bytes can be allocated without going below the space that is to stay free.
+    pub fn leaves_free(&self, more: u64) -> Result<bool> {
+        let floor = self.memory.load(control::MIN_FREE);
+        if floor == 0 {
+            return Ok(true);
+        }
+        let free = FileSystem::of(self.memory.log.file())
+            .map_err(|error| self.log_error("cannot ask the file system for space", error))?
+            .free;
+        let leaves = free >= floor.saturating_add(more);
+        if !leaves {
+            self.note_disk_full();
+        }
+        Ok(leaves)
     }
 
     /// Frees a segment in which nothing lives, if nobody has it pinned; `true` if it is free now.

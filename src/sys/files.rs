@@ -64,6 +64,7 @@ pub fn read_small(file: &File, limit: usize) -> io::Result<Vec<u8>> {
 
 /// Replaces `directory/name` by `bytes` as one step that survives a power cut.
 pub fn replace(directory: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+    super::space::check_length(bytes.len() as u64)?;
     let temporary = directory.join(format!("{name}.new"));
     let mut file =
         OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;

@@ -64,6 +64,32 @@ pub fn allocate(file: &File, offset: u64, length: u64) -> io::Result<()> {
     fallocate(file, 0, offset, length)
 }
 
+/// As [`allocate`], for a range that makes the file longer.
+pub fn extend(file: &File, offset: u64, length: u64) -> io::Result<()> {
+    check_length(offset.saturating_add(length))?;
+    allocate(file, offset, length)
+}
+
+/// Gives a file another length.
+pub fn set_length(file: &File, length: u64) -> io::Result<()> {
+    check_length(length)?;
+    file.set_len(length)
+}
+
+/// An error where a file may not become so long (RLIMIT_FSIZE): the kernel's own comes with a signal
+/// (SIGXFSZ) that ends the process.
+pub fn check_length(length: u64) -> io::Result<()> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the call fills in what it is given.
+    if unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, &mut limit) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    if length > limit.rlim_cur {
+        return Err(io::Error::from_raw_os_error(libc::EFBIG));
+    }
+    Ok(())
+}
+
 /// Gives the disk space of a range back; it then reads as zeros. The file keeps its length.
 pub fn punch(file: &File, offset: u64, length: u64) -> io::Result<()> {
     fallocate(file, libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE, offset, length)

@@ -116,6 +116,8 @@ fn a_child_plays_its_role() {
         "files" => crate::hostile::files(directory, seed),
         "records" => crate::hostile::records(directory, seed),
         "counters" => crate::counters::counters(directory, seed),
+        "nobody" => crate::errors::nobody(directory),
+        "idler" => crate::errors::idler(directory),
         _ => panic!("no such role: {role}"),
     }
 }

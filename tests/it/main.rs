@@ -9,6 +9,7 @@ mod children;
 mod cli;
 mod common;
 mod counters;
+mod errors;
 mod exercise;
 mod fork;
 mod golden;
