@@ -92,12 +92,12 @@ pub enum Plan {
 /// The plan for a need.
 pub fn plan(store: &StoreFacts<'_>, need: Need) -> Plan {
     match need {
-        Need::Compact => sweep(store, |s| s.first_expiry).or_else(|| compact(store, 100)),
+        Need::Compact => expired(store).or_else(|| compact(store, 100)),
         Need::Upkeep => {
             sweep(store, |s| sweep_due(s.first_expiry, s.last_expiry)).or_else(|| tend(store))
         }
-        Need::Maintenance => sweep(store, |s| s.first_expiry).or_else(|| tend(store)),
-        Need::Segment => sweep(store, |s| s.first_expiry).or_else(|| room(store)),
+        Need::Maintenance => expired(store).or_else(|| tend(store)),
+        Need::Segment => expired(store).or_else(|| room(store)),
     }
     .unwrap_or(Plan::Nothing)
 }
@@ -194,6 +194,11 @@ pub fn trim_after(store: &StoreFacts<'_>, label: Label, order: u64) -> Option<Se
         .filter(|s| s.live.count > 0 && s.label == label)
         .min_by_key(|s| (s.order <= order, s.order))
         .map(|s| s.id)
+}
+
+/// The sweep of a segment in which something has expired, at once.
+pub fn expired(store: &StoreFacts<'_>) -> Option<Plan> {
+    sweep(store, |s| s.first_expiry)
 }
 
 /// Segments that a walk could set free.

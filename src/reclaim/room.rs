@@ -22,6 +22,8 @@ use crate::transaction::Liveness;
 
 /// Records that an eviction for entries lets pass before it takes the next one.
 const PASSES_LIMIT: u32 = 24;
+/// Records that a sweep passes for an eviction for entries before that takes something live.
+const SWEEPS_LIMIT: u32 = 256;
 /// Evictions for entries after which the queue is chosen anew.
 const TRIMS_A_CHOICE: u32 = 16;
 
@@ -127,6 +129,9 @@ pub fn evict_one(ground: &Ground, worker: &mut Worker) -> Result<bool> {
     let mut laps = 0;
     // The queue whose hand is at its end although the queue was chosen.
     let mut at_end = None;
+    if sweep_on(ground, worker)? {
+        return Ok(true);
+    }
     loop {
         let label = match worker.trimming {
             Some((label, left)) if left > 0 => label,
@@ -134,6 +139,13 @@ pub fn evict_one(ground: &Ground, worker: &mut Worker) -> Result<bool> {
                 let facts = Facts::gather(ground, 1, &worker.swept);
                 let label = policy::trim_queue(&facts.store());
                 worker.trimming = Some((label, TRIMS_A_CHOICE));
+                let expired = policy::expired(&facts.store()).filter(|_| laps == 0);
+                if let Some(plan) = expired {
+                    carry_out(ground, plan)?;
+                    if sweep_on(ground, worker)? {
+                        return Ok(true);
+                    }
+                }
                 label
             }
         };
@@ -163,6 +175,22 @@ pub fn evict_one(ground: &Ground, worker: &mut Worker) -> Result<bool> {
             }
         }
     }
+}
+
+/// Goes on with a sweep under way, since what expired goes before anything live, for a bounded number
+/// of records; whether an entry went.
+fn sweep_on(ground: &Ground, worker: &mut Worker) -> Result<bool> {
+    let sweeps = |word| WalkWord::decode(word).is_some_and(|walk| walk.purpose == Purpose::Sweep);
+    for _ in 0..SWEEPS_LIMIT {
+        if !sweeps(ground.memory.load(control::WALK_UPKEEP)) {
+            return Ok(false);
+        }
+        if let Stepped::Past { gone: true, .. } = step(ground, worker, control::WALK_UPKEEP, false)?
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Evicts what stands first in the index; `false` if there is nothing.

@@ -118,6 +118,8 @@ fn a_child_plays_its_role() {
         "counters" => crate::counters::counters(directory, seed),
         "nobody" => crate::errors::nobody(directory),
         "idler" => crate::errors::idler(directory),
+        "filled" => crate::full::filled(directory, seed),
+        "limited" => crate::full::limited(directory, seed),
         _ => panic!("no such role: {role}"),
     }
 }

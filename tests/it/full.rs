@@ -1,0 +1,288 @@
+//! Full disks and the limits of a process: the cache stops growing and evicts, reads go on, and no
+//! signal comes.
+//!
+//! The file systems are mounted in a child with mounts of its own, which go when it ends.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use larder::{ErrorKind, FileCache};
+
+use crate::children::{Process, say};
+use crate::common::{check, disk, value};
+use crate::exercise::assert_is_clear;
+
+/// Mounts for this thread alone; `false` if that is refused.
+fn own_mounts() -> bool {
+    // SAFETY: system calls with plain numbers and terminated strings; only this thread changes.
+    unsafe {
+        libc::unshare(libc::CLONE_NEWNS) == 0
+            && libc::mount(
+                c"none".as_ptr(),
+                c"/".as_ptr(),
+                std::ptr::null(),
+                libc::MS_REC | libc::MS_PRIVATE,
+                std::ptr::null(),
+            ) == 0
+    }
+}
+
+fn run(command: &str, arguments: &[&str]) -> bool {
+    Command::new(command).args(arguments).output().is_ok_and(|output| output.status.success())
+}
+
+fn mount_tmpfs(path: &Path, options: &str) -> bool {
+    fs::create_dir_all(path).unwrap();
+    run("mount", &["-t", "tmpfs", "-o", options, "tmpfs", path.to_str().unwrap()])
+}
+
+/// An ext4 of 24 MiB on a loop device.
+fn mount_ext4(path: &Path) -> bool {
+    fs::create_dir_all(path).unwrap();
+    let image = path.with_extension("image");
+    File::create(&image).unwrap().set_len(24 << 20).unwrap();
+    let image = image.to_str().unwrap();
+    run("mkfs.ext4", &["-q", "-O", "^has_journal", "-m", "0", image])
+        && run("mount", &["-o", "loop", image, path.to_str().unwrap()])
+}
+
+/// Fills a file system but for some `left` bytes.
+fn fill(path: &Path, left: u64) -> PathBuf {
+    let filler = path.join("filler");
+    let mut file = File::create(&filler).unwrap();
+    let piece = [7u8; 4096];
+    while free(path) > left && file.write_all(&piece).is_ok() {}
+    filler
+}
+
+fn free(path: &Path) -> u64 {
+    let name = std::ffi::CString::new(path.to_str().unwrap()).unwrap();
+    // SAFETY: the path is terminated, and the call fills the buffer in.
+    let found = unsafe {
+        let mut found = std::mem::zeroed::<libc::statfs>();
+        assert_eq!(libc::statfs(name.as_ptr(), &mut found), 0);
+        found
+    };
+    found.f_bavail * found.f_bsize as u64
+}
+
+/// Puts `count` values, of which most must succeed where anything fits; how many did.
+fn put(cache: &FileCache, first: u64, count: u64) -> u64 {
+    let mut stored = 0;
+    for key in first..first + count {
+        let new = value(key, 1, 100 + (key * 91 % 6000) as usize);
+        match cache.insert(key.to_le_bytes(), &new) {
+            Ok(()) => {
+                stored += 1;
+                assert_eq!(cache.get(key.to_le_bytes()), Some(new));
+            }
+            Err(error) => {
+                assert_is_clear(&error);
+                assert_eq!(error.kind(), ErrorKind::Full, "{error}");
+            }
+        }
+        if let Some(bytes) = cache.get((key / 2).to_le_bytes()) {
+            check(key / 2, &bytes);
+        }
+    }
+    stored
+}
+
+fn builder() -> larder::Builder {
+    FileCache::builder().max_bytes(16 << 20).max_processes(4)
+}
+
+/// What holds on a file system that fills up, `path` being its root.
+fn fills_up(path: &Path) {
+    let store = path.join("cache");
+    // Nothing fits: nothing is left.
+    let filler = fill(path, 0);
+    let error = builder().open(&store).unwrap_err();
+    assert_is_clear(&error);
+    assert_eq!(error.kind(), ErrorKind::Full, "{error}");
+    assert!(!store.exists(), "creation left something behind");
+    fs::remove_file(filler).unwrap();
+
+    // It grows until the disk is full, and goes on.
+    let cache = builder().open(&store).unwrap();
+    assert_eq!(put(&cache, 0, 300), 300);
+    let filler = fill(path, 1 << 20);
+    assert_eq!(put(&cache, 1000, 3000), 3000);
+    let grown = disk(&store);
+    let more = fill_rest(path);
+    assert_eq!(put(&cache, 5000, 3000), 3000);
+    assert!(cache.stats().evictions > 1000, "{:?}", cache.stats());
+    assert!(cache.verify().unwrap().is_sound());
+    // Another one opens, in this boot and after another, with no space at all.
+    drop(cache);
+    let cache = FileCache::open(&store).unwrap();
+    assert_eq!(put(&cache, 9000, 500), 500);
+    drop(cache);
+    let seams = larder::testing::Seams { boot_id: Some([5, 5]), ..Default::default() };
+    let cache = FileCache::builder().seams(seams).open(&store).unwrap();
+    assert!(cache.opening().other_boot);
+    let stored = put(&cache, 10_000, 500);
+    assert!(stored > 0, "{:?}", cache.stats());
+    assert!(cache.verify().unwrap().damaged == 0);
+
+    // Space that is freed is used again.
+    fs::remove_file(more).unwrap();
+    fs::remove_file(filler).unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    assert_eq!(put(&cache, 20_000, 4000), 4000);
+    assert!(disk(&store) > grown + (1 << 20), "{} after {grown}", disk(&store));
+    assert!(cache.verify().unwrap().damaged == 0);
+    drop(cache);
+    fs::remove_dir_all(&store).unwrap();
+
+    // What is to stay free stays free.
+    let floor = 4 << 20;
+    let cache = builder().min_free_space(floor).open(&store).unwrap();
+    assert_eq!(put(&cache, 0, 6000), 6000);
+    assert!(free(path) >= floor, "{} free", free(path));
+    assert!(cache.stats().evictions > 0);
+}
+
+fn fill_rest(path: &Path) -> PathBuf {
+    let other = path.join("rest");
+    fs::rename(fill_into(path, "rest.part"), &other).unwrap();
+    other
+}
+
+fn fill_into(path: &Path, name: &str) -> PathBuf {
+    let filler = path.join(name);
+    let mut file = File::create(&filler).unwrap();
+    for length in [4096, 512, 1] {
+        while file.write_all(&vec![7; length]).is_ok() {}
+    }
+    filler
+}
+
+/// The child's part: tmpfs (0) or ext4 (1).
+pub fn filled(directory: &Path, which: u64) {
+    let path = directory.join("mounted");
+    if !own_mounts() {
+        return say("SKIPPED: needs root, to mount");
+    }
+    let mounted = match which {
+        0 => mount_tmpfs(&path, "size=12m"),
+        _ => mount_ext4(&path),
+    };
+    if !mounted {
+        return say("SKIPPED: cannot mount");
+    }
+    fills_up(&path);
+    if which == 0 {
+        for inodes in 2..=4 {
+            let path = directory.join(format!("inodes {inodes}"));
+            if !mount_tmpfs(&path, &format!("size=12m,nr_inodes={inodes}")) {
+                return say("SKIPPED: cannot mount");
+            }
+            let store = path.join("cache");
+            let error = builder().open(&store).unwrap_err();
+            assert_is_clear(&error);
+            assert_eq!(error.kind(), ErrorKind::Full, "{error}");
+            assert!(!store.exists(), "creation left something behind");
+        }
+    }
+    say("done");
+}
+
+fn in_child(role: &str, seed: u64) {
+    let dir = tempfile::tempdir().unwrap();
+    for line in Process::start(role, dir.path(), seed).finish() {
+        println!("{line}");
+    }
+}
+
+#[test]
+fn on_a_full_tmpfs_puts_evict_and_reads_go_on() {
+    in_child("filled", 0);
+}
+
+#[test]
+fn on_a_full_ext4_puts_evict_and_reads_go_on() {
+    in_child("filled", 1);
+}
+
+fn set_limit(which: libc::__rlimit_resource_t, value: u64) {
+    // SAFETY: a limit of this process, which is a test's child; the calls get what they fill in or read.
+    unsafe {
+        let mut limit = std::mem::zeroed::<libc::rlimit>();
+        assert_eq!(libc::getrlimit(which, &mut limit), 0);
+        limit.rlim_cur = value.min(limit.rlim_max);
+        assert_eq!(libc::setrlimit(which, &limit), 0);
+    }
+}
+
+/// The child's part: limits on file sizes (0), open files (1) and address space (2).
+pub fn limited(directory: &Path, which: u64) {
+    let store = directory.join("cache");
+    let limit = [libc::RLIMIT_FSIZE, libc::RLIMIT_NOFILE, libc::RLIMIT_AS][which as usize];
+    let (kind, words) = [
+        (ErrorKind::Full, "ulimit -f"),
+        (ErrorKind::Io, "ulimit -n"),
+        (ErrorKind::Io, "ulimit -v"),
+    ][which as usize];
+    let values: &[u64] = match which {
+        0 => &[0, 100, 4096, 1 << 20, 15 << 20],
+        1 => &[0, 1, 2, 3, 4, 5, 6, 7, 8],
+        _ => &[64 << 20, 512 << 20],
+    };
+    let whole = libc::RLIM_INFINITY;
+    let mut refused = 0;
+    for existing in [false, true] {
+        for &value in values {
+            set_limit(limit, value);
+            let result = builder().open(&store);
+            if result.is_err() {
+                refused += 1;
+            }
+            let was_refused = result.is_err();
+            set_limit(limit, if which == 1 { 1024 } else { whole });
+            if let Err(error) = &result {
+                assert_is_clear(error);
+                assert_eq!(error.kind(), kind, "{value}: {error}");
+                assert!(error.to_string().contains(words), "{value}: {error}");
+            }
+            drop(result);
+            if !existing {
+                assert!(!was_refused || which != 0 || !store.exists());
+                let _ = fs::remove_dir_all(&store);
+            }
+        }
+        drop(builder().open(&store).unwrap());
+    }
+    assert!(refused > 0);
+    // In use: what cannot grow evicts.
+    let cache = builder().open(&store).unwrap();
+    if which == 0 {
+        set_limit(limit, 8192);
+        for key in 0..60_000u64 {
+            cache.insert(key.to_le_bytes(), key.to_le_bytes()).unwrap();
+        }
+        // The index stays as it was: a page.
+        assert!(cache.len() > 300, "{:?}", cache.stats());
+        let error = builder().max_bytes(32 << 20).open(&store).unwrap_err();
+        assert_is_clear(&error);
+        assert_eq!(error.kind(), ErrorKind::Full, "{error}");
+    }
+    say("done");
+}
+
+#[test]
+fn a_limit_on_file_sizes_is_an_error_and_no_signal() {
+    in_child("limited", 0);
+}
+
+#[test]
+fn a_limit_on_open_files_is_a_clear_error() {
+    in_child("limited", 1);
+}
+
+#[test]
+fn a_limit_on_address_space_is_a_clear_error() {
+    in_child("limited", 2);
+}

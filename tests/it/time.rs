@@ -1,0 +1,233 @@
+//! Times to live, with a clock set by hand.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use larder::testing::Seams;
+use larder::{Builder, FileCache, Ttl};
+
+use crate::common::{self, Random, check, value};
+
+const START: u64 = 1_800_000_000_000;
+const YEAR: u64 = 365 * 24 * 3_600_000;
+
+/// A store whose clock this test sets.
+struct Timed {
+    _dir: tempfile::TempDir,
+    clock: Arc<AtomicU64>,
+    cache: FileCache,
+}
+
+impl Timed {
+    fn new(builder: Builder) -> Self {
+        let dir = common::fast_directory();
+        let clock = Arc::new(AtomicU64::new(START));
+        let seams = Seams { clock: Some(clock.clone()), ..Seams::default() };
+        let cache = builder.max_processes(4).seams(seams).open(dir.path().join("cache")).unwrap();
+        Self { _dir: dir, clock, cache }
+    }
+
+    fn set(&self, millis: u64) {
+        self.clock.store(millis, Ordering::Relaxed);
+    }
+
+    fn pass(&self, millis: u64) {
+        self.clock.fetch_add(millis, Ordering::Relaxed);
+    }
+
+    fn put(&self, key: u64, length: usize, ttl: impl Into<Ttl>) {
+        self.cache.insert_with_ttl(key.to_le_bytes(), value(key, 1, length), ttl).unwrap();
+    }
+
+    fn has(&self, key: u64) -> bool {
+        let name = key.to_le_bytes();
+        let found = self.cache.get(name);
+        assert_eq!(found.is_some(), self.cache.contains_key(name));
+        assert_eq!(found.is_some(), self.cache.view(name).is_some());
+        found.map(|bytes| check(key, &bytes)).is_some()
+    }
+}
+
+#[test]
+fn an_entry_lives_to_the_last_millisecond_and_no_longer() {
+    let store = Timed::new(FileCache::builder().max_bytes(4 << 20));
+    store.put(0, 50, Duration::ZERO);
+    store.put(1, 50, Duration::from_millis(1));
+    store.put(2, 50, Duration::from_nanos(1));
+    store.put(3, 50, Duration::from_secs(10));
+    store.put(4, 50, Duration::MAX);
+    store.put(5, 50, Ttl::Never);
+    store.put(6, 50, Ttl::Default);
+    assert_eq!(
+        (0..7).map(|key| store.has(key)).collect::<Vec<_>>(),
+        [false, true, true, true, true, true, true]
+    );
+    store.pass(1);
+    assert!(!store.has(1) && !store.has(2) && store.has(3));
+    store.pass(9998);
+    assert!(store.has(3));
+    store.pass(1);
+    assert!(!store.has(3));
+    store.pass(900 * YEAR);
+    assert!((4..7).all(|key| store.has(key)));
+    assert_eq!(store.cache.iter().count(), 3);
+}
+
+#[test]
+fn a_time_of_zero_takes_the_old_value_away() {
+    let store = Timed::new(FileCache::builder().max_bytes(4 << 20));
+    store.put(1, 50, Ttl::Never);
+    store.put(1, 50, Duration::ZERO);
+    assert!(!store.has(1) && store.cache.is_empty());
+}
+
+#[test]
+fn the_stores_own_time_holds_where_none_is_given() {
+    for (time, kept) in [(1000, false), (u64::MAX / 1_000_000, true)] {
+        let store = Timed::new(
+            FileCache::builder().max_bytes(4 << 20).time_to_live(Duration::from_millis(time)),
+        );
+        store.put(1, 50, Ttl::Default);
+        store.put(2, 50, Duration::from_secs(100));
+        store.put(3, 50, Ttl::Never);
+        store.pass(999);
+        assert!(store.has(1));
+        store.pass(1);
+        assert_eq!(store.has(1), kept);
+        assert!(store.has(2) && store.has(3));
+    }
+    let store = Timed::new(FileCache::builder().max_bytes(4 << 20).time_to_live(Duration::MAX));
+    store.put(1, 50, Ttl::Default);
+    store.pass(YEAR);
+    assert!(store.has(1));
+}
+
+#[test]
+fn a_clock_that_jumps_by_years_never_shows_an_expired_entry() {
+    let mut random = Random::new(common::seed());
+    let store = Timed::new(FileCache::builder().max_bytes(3 << 20).segment_size(64 << 10));
+    let mut expiry = std::collections::HashMap::new();
+    let mut hits = 0;
+    for number in 0..30_000u64 {
+        let key = random.below(400);
+        let now = store.clock.load(Ordering::Relaxed);
+        match random.below(200) {
+            0 => store.set(
+                [0, 1, START - 30 * YEAR, START, START + 50 * YEAR, (1 << 48) - 2]
+                    [random.below(6) as usize],
+            ),
+            1..10 => store.pass(random.below(5000)),
+            10..20 => store.set(now.saturating_sub(random.below(3_600_000))),
+            20 => {
+                store.cache.maintain().unwrap();
+            }
+            21..120 => {
+                let ttl = random.below(10_000) + 1;
+                store
+                    .cache
+                    .insert_with_ttl(
+                        key.to_le_bytes(),
+                        value(key, number, 24 + random.below(3000) as usize),
+                        Duration::from_millis(ttl),
+                    )
+                    .unwrap();
+                expiry.insert(key, (number, (now + ttl).min((1 << 48) - 1)));
+            }
+            _ => {
+                if let Some(bytes) = store.cache.get(key.to_le_bytes()) {
+                    let (version, until) = expiry[&key];
+                    assert_eq!(check(key, &bytes), version);
+                    assert!(
+                        now < until || until == (1 << 48) - 1,
+                        "{key} expired at {until}: {now}"
+                    );
+                    hits += 1;
+                }
+            }
+        }
+    }
+    assert!(hits > 1000, "{hits} hits");
+    assert!(store.cache.verify().unwrap().is_sound());
+}
+
+#[test]
+fn the_space_of_what_expired_comes_back_by_puts_of_other_keys() {
+    let store = Timed::new(FileCache::builder().max_bytes(8 << 20).segment_size(128 << 10));
+    for key in 0..2000 {
+        store.put(key, 1000, Duration::from_secs(5));
+    }
+    for key in 2000..2200 {
+        store.put(key, 1000, Ttl::Never);
+    }
+    let before = store.cache.stats();
+    store.pass(70_000);
+    for key in 10_000..14_000 {
+        store.put(key % 500 + 10_000, 1000, Ttl::Never);
+    }
+    let after = store.cache.stats();
+    assert_eq!(after.evictions, 0, "{after:?}");
+    assert_eq!(after.entries, 700, "{after:?}");
+    assert!(after.expirations >= 2000, "{after:?}");
+    assert!(after.live_bytes < before.live_bytes / 2, "{before:?} {after:?}");
+    assert!((2000..2200).all(|key| store.has(key)));
+}
+
+#[test]
+fn the_space_of_what_expired_comes_back_by_maintain() {
+    let store = Timed::new(FileCache::builder().max_bytes(8 << 20).segment_size(128 << 10));
+    for key in 0..1000 {
+        store.put(key, 1000, Duration::from_secs(5 + key % 3));
+        store.put(key + 5000, 1000, Duration::from_secs(7200));
+    }
+    store.pass(70_000);
+    let report = store.cache.maintain().unwrap();
+    assert_eq!(report.collected, 1000, "{report:?}");
+    assert_eq!((report.evicted, store.cache.len()), (0, 1000));
+    let stats = store.cache.stats();
+    assert!(stats.live_bytes < 1200 * 1100, "{stats:?}");
+    assert_eq!(store.cache.iter().count(), 1000);
+    assert!(store.cache.verify().unwrap().is_sound());
+}
+
+#[test]
+fn what_expired_goes_before_anything_live_for_want_of_bytes() {
+    let store = Timed::new(FileCache::builder().max_bytes(4 << 20).segment_size(128 << 10));
+    let room = store.cache.stats().segments * (128 << 10) / 2000;
+    // The live ones are older, so eviction would meet them first.
+    for key in 0..room / 2 {
+        store.put(key, 1900, Ttl::Never);
+    }
+    for key in room / 2..room * 8 / 10 {
+        store.put(key, 1900, Duration::from_secs(5));
+    }
+    assert_eq!(store.cache.stats().evictions, 0);
+    store.pass(100_000);
+    for key in 10_000..10_000 + room / 10 {
+        store.put(key, 1900, Ttl::Never);
+    }
+    let stats = store.cache.stats();
+    assert_eq!(stats.evictions, 0, "{stats:?}");
+    assert!((0..room / 2).all(|key| store.has(key)));
+}
+
+#[test]
+fn what_expired_goes_before_anything_live_for_want_of_entries() {
+    let store = Timed::new(FileCache::builder().max_bytes(8 << 20).max_entries(1000));
+    for key in 0..500 {
+        store.put(key, 100, Ttl::Never);
+    }
+    for key in 500..1000 {
+        store.put(key, 100, Duration::from_secs(5));
+    }
+    store.pass(6_000);
+    for key in 10_000..10_500 {
+        store.put(key, 100, Ttl::Never);
+    }
+    // In steps: a put that finds none within its share of the sweep evicts.
+    let stats = store.cache.stats();
+    assert!(stats.evictions <= 4, "{stats:?}");
+    assert!(stats.expirations >= 496, "{stats:?}");
+    let left = (0..500).filter(|key| store.has(*key)).count() as u64;
+    assert_eq!(left + stats.evictions, 500);
+}
