@@ -66,7 +66,10 @@ pub fn mend_shared(
     if log.metadata().map_err(log_io)?.len() < geometry.log_bytes(segments) {
         space::set_length(&log, geometry.log_bytes(segments)).map_err(log_io)?;
     }
-    space::allocate(&log, 0, ROWS_OFFSET + segments * ROW_BYTES).map_err(log_io)?;
+    // The file is longer where the limit was lowered: the rows of all its segments are looked at.
+    let length = log.metadata().map_err(log_io)?.len();
+    let rows = segments_in(&geometry, length);
+    space::allocate(&log, 0, ROWS_OFFSET + rows * ROW_BYTES).map_err(log_io)?;
     let index = match found {
         Index::Whole(index) => index,
         Index::Unusable(why) => {
@@ -192,6 +195,12 @@ fn raise_epoch(request: &Request, geometry: &Geometry, memory: &Memory) -> Resul
     Ok(())
 }
 
+/// Segments that a log of this length has.
+fn segments_in(geometry: &Geometry, length: u64) -> u64 {
+    let bytes = length.saturating_sub(geometry.control_bytes());
+    (bytes >> geometry.segment_shift).min(u64::from(control::TABLE_SEGMENTS))
+}
+
 struct Mend<'a> {
     /// Whether the files themselves are mended, and not a private copy.
     shared: bool,
@@ -280,11 +289,10 @@ impl Mend<'_> {
         twins
     }
 
-    /// Segments that the log has room for. (Rows of others may be holes, which on tmpfs even a look
-    /// at them would fill.)
+    /// Those that the file has room for; the rows of others may be holes, and reading a hole of a full
+    /// tmpfs raises SIGBUS.
     fn segment_ids(&self) -> impl Iterator<Item = SegmentId> + use<> {
-        let bytes = self.memory.log.length().saturating_sub(self.geometry.control_bytes());
-        let count = (bytes >> self.geometry.segment_shift).min(u64::from(control::TABLE_SEGMENTS));
+        let count = segments_in(&self.geometry, self.memory.log.length());
         (0..count as u16).map(SegmentId::new)
     }
 
@@ -329,8 +337,8 @@ impl Mend<'_> {
     fn control(&self, live: &[u32], twins: bool, index_granted: u64) {
         let memory = self.memory;
         let entries: u64 = live.iter().map(|&count| u64::from(count)).sum();
-        let granted: u64 =
-            self.segment_ids().map(|id| memory.load(self.geometry.row_at(id, GRANTED))).sum();
+        let grants = self.segment_ids().map(|id| memory.load(self.geometry.row_at(id, GRANTED)));
+        let granted: u64 = grants.sum();
         memory.store(control::ENTRIES, entries);
         memory.store(control::PENDING, memory.load(control::PENDING).min(entries));
         memory.store(control::CLEAR_CURSOR, 0);
