@@ -14,7 +14,7 @@ use crate::sys::words::Words;
 use crate::transaction::Changes;
 
 /// The index grows by at most this much at a time.
-pub const GROWTH_LIMIT: u64 = 256 << 10;
+pub const GROWTH_LIMIT: u64 = 512 << 10;
 
 /// How far a process has allocated and faulted in the index.
 #[derive(Clone, Copy, Debug, Default)]
@@ -71,7 +71,7 @@ fn back(ground: &Ground, backed: &mut Backed, end: u64) -> Result<bool> {
     if ground.is_disk_full() {
         return Ok(false);
     }
-    let start = ground.index().pages().min(end / PAGE_BYTES) * PAGE_BYTES;
+    let start = PageId::new(ground.index().pages()).offset().min(end - PAGE_BYTES);
     let granted = ground.memory.load(control::INDEX_GRANTED).max(end);
     let until = granted.min(start + GROWTH_LIMIT).max(end);
     let file = ground.memory.index.file();
@@ -79,7 +79,10 @@ fn back(ground: &Ground, backed: &mut Backed, end: u64) -> Result<bool> {
         return Ok(false);
     }
     let done = space::extend(file, start, until - start)
-        .and_then(|()| ground.memory.index.populate(start, until - start))
+        .and_then(|()| {
+            ground.memory.index.note_length(until);
+            ground.memory.index.populate(start, until - start)
+        })
         .map_err(|error| ground.index_error("cannot allocate space", error));
     match done {
         Ok(()) => {

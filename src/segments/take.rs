@@ -163,7 +163,9 @@ impl Ground {
         if self.is_disk_full() {
             return Ok(false);
         }
-        let step = state.allocated.clamp(ALLOCATE_STEPS.0, ALLOCATE_STEPS.1);
+        // A small cache grows by little, one that has grown by more.
+        let grown = state.allocated.max(self.memory.load(control::LOG_GRANTED) / 8);
+        let step = grown.clamp(ALLOCATE_STEPS.0, ALLOCATE_STEPS.1);
         let until = (state.allocated + step)
             .max(bytes.next_multiple_of(ALLOCATION_PAGE))
             .min(self.geometry.segment_bytes());

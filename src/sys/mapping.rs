@@ -75,6 +75,11 @@ impl Mapping {
         end <= self.refresh()
     }
 
+    /// Notes that the file was just made at least so long: saves asking.
+    pub fn note_length(&self, length: u64) {
+        self.backed.fetch_max(length.min(self.raw.len() as u64), Ordering::Relaxed);
+    }
+
     /// Asks how long the file is by now: bytes of it that are in the mapping.
     pub fn refresh(&self) -> u64 {
         let length = self.file.metadata().map_or(0, |metadata| metadata.len());

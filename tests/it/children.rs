@@ -18,7 +18,21 @@ pub struct Process {
 impl Process {
     /// Starts a role on a directory.
     pub fn start(role: &str, directory: &Path, seed: u64) -> Self {
-        let mut child = Command::new(std::env::current_exe().unwrap())
+        Self::start_under(&[], role, directory, seed)
+    }
+
+    /// Starts a role under another program, such as a tracer.
+    pub fn start_under(program: &[&str], role: &str, directory: &Path, seed: u64) -> Self {
+        let own = std::env::current_exe().unwrap();
+        let mut command = match program {
+            [] => Command::new(own),
+            [program, arguments @ ..] => {
+                let mut command = Command::new(program);
+                command.args(arguments).arg(own);
+                command
+            }
+        };
+        let mut child = command
             .args(["--exact", "children::a_child_plays_its_role", "--nocapture", "--quiet"])
             .env(ROLE, role)
             .env(DIRECTORY, directory)
@@ -120,6 +134,7 @@ fn a_child_plays_its_role() {
         "idler" => crate::errors::idler(directory),
         "filled" => crate::full::filled(directory, seed),
         "limited" => crate::full::limited(directory, seed),
+        "counted" => crate::system_calls::counted(directory, seed),
         _ => panic!("no such role: {role}"),
     }
 }

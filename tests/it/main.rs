@@ -22,6 +22,7 @@ mod processes;
 mod program;
 mod read_only;
 mod reader;
+mod system_calls;
 mod threads;
 mod tidy;
 mod time;
