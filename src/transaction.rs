@@ -161,7 +161,12 @@ impl<'a, W: Words, L: Liveness> Transactions<'a, W, L> {
     /// Finishes what a dead owner was storing.
     fn take_over(&self, raw: u64, found: LockWord) {
         // Copied before the swap: once the word names us, a taker after us reads our slot.
-        let head = self.words.load(self.geometry.intent_at(found.owner, 0));
+        // An owner that there cannot be has none: where it would stand are records.
+        let head = if found.owner.get() < self.geometry.max_processes {
+            self.words.load(self.geometry.intent_at(found.owner, 0))
+        } else {
+            IntentHead::None.encode()
+        };
         let count = match IntentHead::decode(head) {
             IntentHead::Words(count) => count,
             _ => 0,

@@ -135,6 +135,8 @@ fn a_child_plays_its_role() {
         "filled" => crate::full::filled(directory, seed),
         "limited" => crate::full::limited(directory, seed),
         "counted" => crate::system_calls::counted(directory, seed),
+        "vandal" => crate::vandal::vandal(directory, seed),
+        "beside a vandal" => crate::vandal::beside(directory, seed),
         _ => panic!("no such role: {role}"),
     }
 }

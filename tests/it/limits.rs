@@ -149,3 +149,21 @@ fn each_durability_syncs_when_it_says() {
     cache.maintain().unwrap();
     assert_eq!(cache.stats().syncs, 15);
 }
+
+#[test]
+fn in_a_store_that_syncs_each_process_evicts_for_entries_whoever_began() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("cache");
+    let builder = FileCache::builder().max_bytes(8 << 20).max_entries(100);
+    let one = builder.open(&path).unwrap();
+    one.sync().unwrap();
+    let other = builder.open(&path).unwrap();
+    for key in 0..150u32 {
+        one.insert(key.to_le_bytes(), "one").unwrap();
+    }
+    // The first one's walk is under way, and it does nothing more.
+    for key in 1000..1500u32 {
+        other.insert(key.to_le_bytes(), "other").unwrap();
+    }
+    assert_eq!(other.len(), 100);
+}

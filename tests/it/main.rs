@@ -26,3 +26,4 @@ mod system_calls;
 mod threads;
 mod tidy;
 mod time;
+mod vandal;
