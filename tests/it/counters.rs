@@ -93,7 +93,7 @@ pub fn counters(directory: &Path, seed: u64) {
                     continue; // All of them take minutes: each run has others.
                 }
                 cases += 1;
-                let other_boot = cases % 7 == 0;
+                let other_boot = cases.is_multiple_of(7);
                 begin(&format!("{kind:?}: {name} is {value:#x}, was {old:#x}, {other_boot}"));
                 sample.restore();
                 sample.write("log", at, &value.to_le_bytes());

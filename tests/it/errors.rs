@@ -204,6 +204,7 @@ fn a_write_lock_that_a_living_process_does_not_let_go_is_busy_and_reads_go_on() 
     let mut other = Process::start("idler", &path, 0);
     assert_eq!(other.hear().as_deref(), Some("ready"));
     // COMMIT, owned by the second process slot, as if it were stopped right there.
+    other.signal(libc::SIGSTOP);
     let log = fs::OpenOptions::new().read(true).write(true).open(path.join("log")).unwrap();
     use std::os::unix::fs::FileExt;
     let mut word = [0u8; 8];
@@ -217,6 +218,7 @@ fn a_write_lock_that_a_living_process_does_not_let_go_is_busy_and_reads_go_on() 
         assert_eq!(cache.get("k").as_deref(), Some(&b"v"[..]));
     }
     assert_eq!(cache.remove("k").unwrap_err().kind(), ErrorKind::Busy);
+    other.signal(libc::SIGCONT);
     other.tell("end");
     other.finish();
     cache.insert("k", "new").unwrap();
