@@ -109,7 +109,7 @@ fn trace(which: u64) {
         // Memory of the process itself (brk, mmap) may grow with its tables.
         let known = ["brk", "fallocate", "fstat", "madvise", "mmap", "munmap", "mremap", "statx"];
         let known = |name: &&str| known.contains(name) || *name == "prlimit64";
-        assert!(names.iter().all(|name| known(name)), "puts call {names:?}");
+        assert!(names.iter().all(known), "puts call {names:?}");
         assert!(all <= budget.max(8), "{all} calls, of {budget}: {:#?}", summary(&parts[part]));
     }
     println!("removes: {} calls", parts[5].len());
