@@ -176,14 +176,17 @@ fn mend(
 
 /// Nothing of the last epoch, however much of it reached the disk, passes for something of the next.
 fn raise_epoch(request: &Request, geometry: &Geometry, memory: &Memory) -> Result<()> {
-    let lock = LockWord::decode(memory.load(control::LOCK));
+    let lock = LockWord::decode(memory.load(control::LOCK)).sequence.epoch();
+    let word = u32::try_from(memory.load(control::EPOCH)).unwrap_or(u32::MAX);
+    // Where lock and word agree, no generation is further ahead than by a carry; where they do not,
+    // one is damaged, and not the one that leaves room. (A later epoch than need be does no harm.)
+    let agree = lock == word || Some(lock) == word.checked_add(1);
+    let most = if agree { lock.saturating_add(1) } else { EPOCH_LIMIT - 3 };
     let generations = (0..control::TABLE_SEGMENTS)
         .map(|id| memory.load(geometry.state_at(SegmentId::new(id))) as u32)
         .map(|generation| Generation::new(generation).epoch());
-    let known = generations
-        .chain([lock.sequence.epoch(), memory.load(control::EPOCH) as u32])
-        .max()
-        .unwrap_or(0);
+    let known =
+        generations.chain([lock, word]).filter(|&epoch| epoch <= most).max().unwrap_or(lock);
     // One for the new epoch, and one for counts that carried into theirs and were not written back.
     let epoch = known.saturating_add(2);
     let Some(owner) = ProcessSlot::new(0).filter(|_| epoch < EPOCH_LIMIT) else {
