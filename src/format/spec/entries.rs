@@ -2,6 +2,7 @@
 
 use super::{Table, bits, fields, n, names, table, values};
 use crate::format::check::{CHUNK, COMMITTED, Checker, EXPIRY, HEADER, PAYLOAD};
+use crate::format::control::COUNT_LIMIT;
 use crate::format::lock::{LockWord, OPENING_LOCK_BYTE, PROCESS_LIMIT, Phase, ProcessSlot};
 use crate::format::lock::{fill_lock_byte, process_lock_byte};
 use crate::format::page::SPLIT_LOAD_PERCENT;
@@ -168,6 +169,10 @@ fn index() -> Vec<Table> {
 fn writing() -> Vec<Table> {
     vec![names(
         "Segments",
-        &[("most reuses", n(REUSES_LIMIT)), ("unchanged", n(UNCHANGED.as_millis() as u64))],
+        &[
+            ("most reuses", n(REUSES_LIMIT)),
+            ("unchanged", n(UNCHANGED.as_millis() as u64)),
+            ("count limit", n(COUNT_LIMIT)),
+        ],
     )]
 }
