@@ -67,3 +67,8 @@ pub mod testing {
     pub use crate::format::decode;
     pub use crate::open::{Seams, SyncHook, SyncMoment};
 }
+
+/// The README's example, so that it compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
