@@ -56,7 +56,7 @@ mod sync;
 mod sys;
 mod transaction;
 
-pub use cache::{Builder, FileCache, Iter, Keys, Maintenance, Stats, View};
+pub use cache::{Builder, FileCache, Iter, Keys, Maintenance, Stats, Synced, View};
 pub use config::{Durability, Ttl};
 pub use error::{Error, ErrorKind, Result};
 pub use open::{Opening, Verification};

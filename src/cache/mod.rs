@@ -10,12 +10,13 @@ mod view;
 
 pub use builder::Builder;
 pub use iter::{Iter, Keys};
-pub use report::{Maintenance, Stats};
+pub use report::{Maintenance, Stats, Synced};
+
 pub use view::View;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::error::Result;
 use crate::format::control;
@@ -43,7 +44,7 @@ use fill::Fills;
 /// # fn main() -> larder::Result<()> {
 /// # let dir = tempfile::tempdir().unwrap();
 /// # let path = dir.path().join("cache");
-/// use std::time::Duration;
+/// use std::time::{Duration, Instant};
 /// use larder::FileCache;
 ///
 /// let cache = FileCache::builder()
@@ -221,8 +222,11 @@ impl FileCache {
     /// # Errors
     ///
     /// `Io` if the disk refuses; then nothing is taken for durable until the machine was restarted.
-    pub fn sync(&self) -> Result<()> {
-        sync::barrier(&self.process()?.ground)
+    pub fn sync(&self) -> Result<Synced> {
+        let ground = &self.process()?.ground;
+        let begun = Instant::now();
+        sync::barrier(ground)?;
+        Ok(Synced { took: begun.elapsed(), syncs: ground.memory.load(control::SYNCS_DONE) })
     }
 
     /// Reads every record and compares the counters; changes nothing. Takes no lock, so others may

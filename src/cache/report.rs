@@ -1,5 +1,7 @@
 //! What a cache says of itself, and the upkeep that one may ask for.
 
+use std::time::Duration;
+
 use super::put::is_sync_due;
 use super::{FileCache, Process};
 use crate::config::Durability;
@@ -65,6 +67,16 @@ pub struct Stats {
     /// Views that had to be copies.
     pub view_copies: u64,
     /// Syncs completed.
+    pub syncs: u64,
+}
+
+/// What a sync did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Synced {
+    /// How long the disk took.
+    pub took: Duration,
+    /// The newest of the store's syncs that are done, as a number that rises.
     pub syncs: u64,
 }
 
