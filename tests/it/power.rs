@@ -228,7 +228,9 @@ fn step(
     let key = random.below(keys);
     let touch = |new| world.lock().unwrap().history.get_mut(&key).unwrap().push(new);
     match random.below(400) {
-        0 => cache.sync().unwrap(),
+        0 => {
+            cache.sync().unwrap();
+        }
         1 => {
             let mut world = world.lock().unwrap();
             let now = Moment::read(&world.directory);
