@@ -38,6 +38,8 @@ pub fn settle(ground: &Ground, worker: &mut Worker) -> Result<bool> {
         return Ok(false);
     }
     for moved in std::mem::take(&mut worker.waiting) {
+        // A sweep may have set the bounds anew while no slot named the copy.
+        entries::widen_expiry(ground, moved.new, moved.old.expiry);
         // What changed meanwhile has no use for the copy.
         entries::repoint(ground, &moved)?;
     }
