@@ -94,6 +94,8 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         self.ground.flush_counters();
+        let worker = self.worker.get_mut().unwrap_or_else(PoisonError::into_inner);
+        self.ground.give_chunks_back(&mut worker.chunks);
     }
 }
 

@@ -17,6 +17,9 @@ use crate::transaction::Changes;
 
 /// Largest chunk that is reserved for small records, in units (64 KiB).
 const CHUNK_UNITS: u32 = 4096;
+/// The first chunk of a process (4 KiB): each further one is twice as large, so that processes that write
+/// little leave little unused.
+const FIRST_CHUNK_UNITS: u32 = 256;
 /// A chunk is this part of a segment at most.
 const CHUNKS_A_SEGMENT: u32 = 16;
 /// A record larger than this part of a chunk gets one of its own.
@@ -28,6 +31,8 @@ const POPULATE_STEP: u64 = 512 << 10;
 #[derive(Debug, Default)]
 pub struct Chunks {
     open: [Option<Chunk>; 2],
+    /// How often each was reserved.
+    reserved: [u32; 2],
     populated: [Option<(SegmentId, Generation, u64)>; 2],
 }
 
@@ -35,6 +40,7 @@ pub struct Chunks {
 struct Chunk {
     segment: SegmentId,
     generation: Generation,
+    start: u32,
     next: u32,
     end: u32,
 }
@@ -71,7 +77,9 @@ impl Ground {
             let mut chunk = match open.filter(|chunk| chunk.end - chunk.next >= units) {
                 Some(chunk) => chunk,
                 None => {
-                    let want = if own { units + 1 } else { usual };
+                    let times = chunks.reserved[label as usize].min(16);
+                    let want = if own { 0 } else { usual.min(FIRST_CHUNK_UNITS << times) };
+                    let want = want.max(units + 1);
                     match self.reserve_chunk(chunks, label, units + 1, want, last)? {
                         Some(chunk) => chunk,
                         None => return Ok(None),
@@ -88,6 +96,9 @@ impl Ground {
             let address = self.geometry.address(segment, chunk.next);
             chunk.next += units;
             if !own {
+                if open.is_none_or(|open| open.start != chunk.start) {
+                    chunks.reserved[label as usize] += 1;
+                }
                 chunks.open[label as usize] = Some(chunk);
             }
             return Ok(Some(Spot { segment, generation, address, room: u64::from(units) * UNIT }));
@@ -142,20 +153,53 @@ impl Ground {
                 if self.open_head(label) != Some((segment, generation, tail)) {
                     return Decision::Leave(false);
                 }
-                let address = self.geometry.address(segment, tail);
-                let checker = self.geometry.checker(address, generation);
-                let header = encode_chunk(checker, generation, units);
                 let mut changes = Changes::default();
-                let at = WordAt::log(address.bytes());
-                changes.set(at, header[0]);
-                changes.set(at.plus(1), header[1]);
+                self.set_chunk(&mut changes, segment, generation, tail, units);
                 changes.set(self.geometry.row_at(segment, TAIL), u64::from(end));
                 Decision::Commit(changes, true)
             })?;
             if reserved {
-                return Ok(Some(Chunk { segment, generation, next: tail + 1, end }));
+                return Ok(Some(Chunk { segment, generation, start: tail, next: tail + 1, end }));
             }
         }
+    }
+
+    /// Gives what is left of the open chunks back, where nothing was reserved behind them: for a process
+    /// that closes. An error costs that space until the segment is reclaimed.
+    pub fn give_chunks_back(&self, chunks: &mut Chunks) {
+        for (label, open) in [Label::Probation, Label::Main].into_iter().zip(&mut chunks.open) {
+            let Some(chunk) = open.take() else { continue };
+            let Chunk { segment, generation, start, next, end } = chunk;
+            let _ = self.transact(|_| {
+                if next == end || self.open_head(label) != Some((segment, generation, end)) {
+                    return Decision::Leave(());
+                }
+                let mut changes = Changes::default();
+                let tail = if next == start + 1 { start } else { next };
+                if tail > start {
+                    self.set_chunk(&mut changes, segment, generation, start, tail - start);
+                }
+                changes.set(self.geometry.row_at(segment, TAIL), u64::from(tail));
+                Decision::Commit(changes, ())
+            });
+        }
+    }
+
+    /// Adds a chunk's header to `changes`.
+    fn set_chunk(
+        &self,
+        changes: &mut Changes,
+        segment: SegmentId,
+        generation: Generation,
+        start: u32,
+        units: u32,
+    ) {
+        let address = self.geometry.address(segment, start);
+        let checker = self.geometry.checker(address, generation);
+        let header = encode_chunk(checker, generation, units);
+        let at = WordAt::log(address.bytes());
+        changes.set(at, header[0]);
+        changes.set(at.plus(1), header[1]);
     }
 
     /// A queue's head with its generation and tail, if chunks can be reserved in it.

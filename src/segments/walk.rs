@@ -11,6 +11,9 @@ use crate::format::record::Shape;
 use crate::format::segment::{TAIL, decode_chunk};
 use crate::sys::words::Words;
 
+/// A chunk header is read this often before it counts as damaged.
+const HEADER_TRIES: u32 = 64;
+
 /// Where a walk is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cursor {
@@ -20,6 +23,8 @@ pub struct Cursor {
     pub generation: Generation,
     /// Units from its start to the next record or chunk header.
     pub position: u32,
+    /// Units from its start to the start of the chunk.
+    chunk_start: u32,
     /// Units from its start to the end of the chunk; equal to `position` between chunks.
     chunk_end: u32,
 }
@@ -27,7 +32,7 @@ pub struct Cursor {
 impl Cursor {
     /// At the start of a segment.
     pub fn start(segment: SegmentId, generation: Generation) -> Self {
-        Self { segment, generation, position: 0, chunk_end: 0 }
+        Self { segment, generation, position: 0, chunk_start: 0, chunk_end: 0 }
     }
 
     /// At a position that a walk in the same generation came to: goes over the chunks before it.
@@ -62,7 +67,12 @@ impl Cursor {
                     self.position += (shape.footprint() / UNIT) as u32;
                     return Some((spot, shape));
                 }
-                None => self.position = self.chunk_end,
+                None => {
+                    // Its process may have closed, and given the rest of the chunk back.
+                    let end = self.end_of_chunk(ground, self.chunk_start);
+                    self.chunk_end = end.map_or(self.chunk_end, |end| end.max(self.position));
+                    self.position = self.chunk_end;
+                }
             }
         }
     }
@@ -80,22 +90,29 @@ impl Cursor {
 
     /// Goes behind the chunk header at the position; `false` if there is none.
     fn enter_chunk(&mut self, ground: &Ground) -> bool {
+        let Some(end) = self.end_of_chunk(ground, self.position) else { return false };
+        self.chunk_start = self.position;
+        self.chunk_end = end;
+        self.position += 1;
+        true
+    }
+
+    /// Where the chunk that begins at `start` ends, by its header.
+    fn end_of_chunk(&self, ground: &Ground, start: u32) -> Option<u32> {
         let allocated = ground.state(self.segment).map_or(0, |state| state.allocated) / UNIT;
-        if u64::from(self.position) >= allocated {
-            return false; // Not even looked at: on tmpfs that would allocate.
+        if u64::from(start) >= allocated {
+            return None; // Not even looked at: on tmpfs that would allocate.
         }
-        let address = ground.geometry.address(self.segment, self.position);
+        let address = ground.geometry.address(self.segment, start);
         let at = WordAt::log(address.bytes());
-        let header = [ground.memory.load(at), ground.memory.load(at.plus(1))];
         let checker = ground.geometry.checker(address, self.generation);
-        match decode_chunk(checker, self.generation, header) {
-            Some(units) if u64::from(self.position) + u64::from(units) <= allocated => {
-                self.chunk_end = self.position + units;
-                self.position += 1;
-                true
-            }
-            _ => false,
-        }
+        // A process that closes may be shortening the chunk, between the header's two words.
+        let read = |_| {
+            let header = [ground.memory.load(at), ground.memory.load(at.plus(1))];
+            decode_chunk(checker, self.generation, header)
+        };
+        let units = (0..HEADER_TRIES).find_map(read)?;
+        (u64::from(start) + u64::from(units) <= allocated).then_some(start + units)
     }
 }
 

@@ -320,3 +320,28 @@ fn a_storm_of_kills_and_stops_costs_no_byte_and_leaves_the_counters_exact() {
     assert!(cache.verify().unwrap().is_sound());
     assert!(kills > 20 && stops > 5);
 }
+
+#[test]
+fn handles_that_write_little_and_close_leave_little_unused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("cache");
+    for key in 0..300u64 {
+        let cache = FileCache::builder().max_bytes(64 << 20).open(&path).unwrap();
+        cache.insert(key.to_le_bytes(), value(key, 1, 100)).unwrap();
+    }
+    let cache = FileCache::open(&path).unwrap();
+    for key in 0..300u64 {
+        let found = cache.get(key.to_le_bytes()).unwrap();
+        assert_eq!(check(key, &found), 1);
+    }
+    let stats = cache.stats();
+    assert!(stats.used_bytes < 2 * stats.live_bytes, "{stats:?}");
+    assert!(disk(&path) < 2 << 20, "{}", disk(&path));
+    // The walk goes from chunk to chunk, however short they are: all is moved.
+    for key in 0..300u64 {
+        cache.insert(key.to_le_bytes(), value(key, 2, 3000)).unwrap();
+    }
+    cache.compact().unwrap();
+    assert!(cache.verify().unwrap().is_sound());
+    assert_eq!(cache.iter().count(), 300);
+}
