@@ -32,7 +32,7 @@ pub struct Stats {
     pub live_bytes: u64,
     /// Bytes of the log in use, live or dead.
     pub used_bytes: u64,
-    /// Bytes of disk that log segments may take by now.
+    /// Bytes of disk allocated to the log's segments, in use or free.
     pub log_bytes: u64,
     /// Bytes of disk of the index.
     pub index_bytes: u64,
@@ -189,14 +189,15 @@ impl Process {
             max_entries: word(control::MAX_ENTRIES),
             max_bytes: word(control::MAX_BYTES),
             time_to_live_ms: (ttl < Millis::NEVER.get()).then_some(ttl),
-            log_bytes: word(control::LOG_GRANTED),
             index_bytes: word(control::INDEX_GRANTED),
             segments: u64::from(ground.segment_count()),
             segment_bytes: ground.geometry.segment_bytes(),
             ..Stats::default()
         };
         for segment in ground.segments() {
-            if ground.state(segment).is_some_and(|state| state.state != State::Free) {
+            let Some(state) = ground.state(segment) else { continue };
+            stats.log_bytes += state.allocated;
+            if state.state != State::Free {
                 let unit = crate::format::place::UNIT;
                 stats.segments_used += 1;
                 stats.live_bytes += u64::from(ground.live(segment).units) * unit;
