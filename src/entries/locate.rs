@@ -63,7 +63,7 @@ pub enum Place {
 impl Located {
     /// The place of a new entry: the key's ghost, else an empty slot of the emptier group, else a
     /// slot that a durable split left behind, else the oldest ghost, else the entry read least. `None`
-    /// if all are foreign slots that the next sync sets free.
+    /// if there are foreign slots that the next sync sets free.
     pub fn place(&self, ground: &Ground) -> Option<Place> {
         if let Some(ghost) = self.ghost {
             return Some(Place::Vacant(ghost));
@@ -90,6 +90,9 @@ impl Located {
             .max_by_key(|found| found.slot.ghost_age(self.seen));
         if let Some(found) = oldest {
             return Some(Place::Vacant(*found));
+        }
+        if at_home().count() < slots.len() {
+            return None; // The next sync sets the foreign ones free: nothing live has to go.
         }
         at_home().min_by_key(|found| found.slot.frequency()).map(|found| Place::Overflow(*found))
     }

@@ -18,6 +18,7 @@ use crate::segments::read::{self, Record, Spot};
 use crate::segments::reserve::Stamps;
 use crate::segments::statistics::Count;
 use crate::segments::walk::{self, Cursor};
+use crate::sync;
 use crate::sys::words::Words;
 use crate::transaction::Changes;
 
@@ -326,7 +327,12 @@ fn copy(
         return Ok(Copied::Damaged);
     }
     let units = record.units();
-    let room = ground.reserve(&mut worker.chunks, label, Writing::Move, units, true)?;
+    let mut room = ground.reserve(&mut worker.chunks, label, Writing::Move, units, true)?;
+    if room.is_none() && ground.syncs() {
+        // What earlier moves left may be all the room there is: it can be taken after a sync.
+        sync::barrier(ground)?;
+        room = ground.reserve(&mut worker.chunks, label, Writing::Move, units, true)?;
+    }
     let Some(new) = room else { return Ok(Copied::NoRoom) };
     let syncs = ground.syncs();
     let stamps = Stamps {
