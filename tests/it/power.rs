@@ -152,6 +152,25 @@ impl Run {
     }
 }
 
+/// Keeps account of what syncs have flushed, and cuts the power in the middle of some.
+fn cutting_hook(world: Arc<Mutex<World>>, root: PathBuf) -> SyncHook {
+    SyncHook(Arc::new(move |moment| {
+        let mut world = world.lock().unwrap();
+        world.flushes(moment);
+        if world.random.one_in(8) {
+            // A cut in the middle of the sync, looked at on the side.
+            let to = root.join(format!("side {}", world.cuts));
+            world.cut(&to);
+            let seams = Seams { boot_id: Some([2, world.cuts]), ..Seams::default() };
+            let cache = FileCache::builder().seams(seams).open(&to).unwrap();
+            world.examine(&cache);
+            drop(cache);
+            std::fs::remove_dir_all(to).unwrap();
+        }
+        world.flushed(moment);
+    }))
+}
+
 /// One store through many cuts, one after the other, with `keys` keys.
 fn cuts(seed: u64, keys: u64, rounds: u64) -> u64 {
     let root = tempfile::tempdir().unwrap();
@@ -165,25 +184,7 @@ fn cuts(seed: u64, keys: u64, rounds: u64) -> u64 {
         cache: None,
         cuts: 0,
     }));
-    let hook = SyncHook(Arc::new({
-        let world = world.clone();
-        let root = root.path().to_owned();
-        move |moment| {
-            let mut world = world.lock().unwrap();
-            world.flushes(moment);
-            if world.random.one_in(8) {
-                // A cut in the middle of the sync, looked at on the side.
-                let to = root.join(format!("side {}", world.cuts));
-                world.cut(&to);
-                let seams = Seams { boot_id: Some([2, world.cuts]), ..Seams::default() };
-                let cache = FileCache::builder().seams(seams).open(&to).unwrap();
-                world.examine(&cache);
-                drop(cache);
-                std::fs::remove_dir_all(to).unwrap();
-            }
-            world.flushed(moment);
-        }
-    }));
+    let hook = cutting_hook(world.clone(), root.path().to_owned());
     let seams = Seams { sync_hook: Some(hook), ..Seams::default() };
     let mut run = Run { root, seams, world, boot: 0 };
     run.boot += 1;
