@@ -51,6 +51,11 @@ pub fn duration(usual: u64) -> Duration {
     Duration::from_secs(seconds.unwrap_or(usual))
 }
 
+/// What a test of the proof has shown, for the command that collects it. A violation is a panic.
+pub fn evidence(kind: &str, cases: u64, what: &str) {
+    println!("evidence: kind={kind} cases={cases} what={what}");
+}
+
 /// A value that says which key and version it is, all through: any foreign or torn byte shows.
 pub fn value(key: u64, version: u64, length: usize) -> Vec<u8> {
     let mut random = Random::new(key ^ version.rotate_left(32) ^ 0x5EED);

@@ -282,7 +282,7 @@ fn a_power_cut_costs_at_most_what_was_not_synced() {
     for (run, keys) in [(0, 40), (1, 300), (2, 1500), (3, 1500)] {
         total += cuts(seed.wrapping_add(run), keys, 6);
     }
-    println!("{total} cuts");
+    common::evidence("power", total, "simulated power cuts");
 }
 
 #[test]
