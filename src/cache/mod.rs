@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use crate::error::Result;
 use crate::format::control;
 use crate::open::{self, Opening, Request, Verification};
-use crate::reclaim::Worker;
+use crate::reclaim::{self, Worker};
 use crate::segments::Ground;
 use crate::segments::ground::Decision;
 use crate::segments::original::Original;
@@ -120,7 +120,12 @@ impl FileCache {
 
     fn from_request(request: Request) -> Result<Self> {
         let (ground, opening) = open::open(&request)?;
-        let process = PerProcess::new(Process::new(ground));
+        let process = Process::new(ground);
+        if opening.other_boot && process.ground.attachment.is_some() {
+            // What it cannot do for want of a disk that answers, the next put will meet and tell.
+            let _ = reclaim::free_first(&process.ground, &mut process.worker());
+        }
+        let process = PerProcess::new(process);
         Ok(Self { inner: Arc::new(Inner { request, opening, process }) })
     }
 

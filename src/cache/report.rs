@@ -201,7 +201,7 @@ impl Process {
                 let unit = crate::format::place::UNIT;
                 stats.segments_used += 1;
                 stats.live_bytes += u64::from(ground.live(segment).units) * unit;
-                stats.used_bytes += u64::from(crate::segments::walk::tail(ground, segment)) * unit;
+                stats.used_bytes += u64::from(ground.tail(segment)) * unit;
             }
         }
         stats

@@ -9,7 +9,7 @@ mod publish;
 mod release;
 mod split;
 
-pub use locate::{Located, locate};
+pub use locate::{Located, locate, record_of};
 pub use publish::{Outcome, Publication, publish, widen_expiry};
 pub use release::{Move, Released, drop_slot, evict, find_at, remove, repoint};
 pub use split::{Backed, GROWTH_LIMIT, decide_twins, grow, index_bytes, segments_allowed};

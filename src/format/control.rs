@@ -155,6 +155,12 @@ impl Geometry {
         sound.then_some(self)
     }
 
+    /// The hash of a key: XXH3-64 with the store's seed.
+    #[inline]
+    pub fn hash(&self, key: &[u8]) -> u64 {
+        xxhash_rust::xxh3::xxh3_64_with_seed(key, self.seed)
+    }
+
     /// Bytes of the control block: where the first segment begins.
     #[inline]
     pub const fn control_bytes(&self) -> u64 {

@@ -91,6 +91,12 @@ impl Slot {
         Self((self.0 & !FREQUENCY_MASK) | (((frequency & 3) as u64) << FREQUENCY_SHIFT))
     }
 
+    /// The slot naming a copy of its record.
+    pub const fn with_place(self, address: Address, generation: Generation) -> Self {
+        let rest = self.0 & !(ADDRESS_MASK | (15 << GENERATION_SHIFT));
+        Self(rest | address.units() | ((generation.low() as u64) << GENERATION_SHIFT))
+    }
+
     /// Whether it names a record.
     #[inline]
     pub const fn is_live(self) -> bool {
@@ -148,6 +154,9 @@ mod tests {
         let changed = slot.with_frequency(3).with_twin(true);
         assert!(changed.is_twin() && changed.names_same(slot));
         assert_eq!(changed.with_twin(false).with_frequency(2), slot);
+        let (there, generation) = (Address::from_units(99), Generation::new(0x5_0003));
+        let expected = Slot::new(slot.tag(), there, generation, 3).with_twin(true);
+        assert_eq!(changed.with_place(there, generation), expected);
     }
 
     #[test]

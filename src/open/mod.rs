@@ -7,7 +7,10 @@
 mod attach;
 mod boot;
 mod create;
+mod heads;
 mod limits;
+mod mend;
+mod moves;
 mod reader;
 mod verify;
 

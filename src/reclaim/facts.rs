@@ -10,7 +10,6 @@ use crate::format::segment::{FIRST_EXPIRY, LAST_EXPIRY, ORDER, State};
 use crate::policy::{SegmentFacts, StoreFacts};
 use crate::segments::Ground;
 use crate::segments::take::Takeable;
-use crate::segments::walk;
 use crate::sys::words::Words;
 use crate::transaction::Liveness;
 
@@ -59,7 +58,7 @@ impl Facts {
                     label: state.label,
                     order: ground.row(id, ORDER),
                     live: ground.live(id),
-                    used: walk::tail(ground, id),
+                    used: ground.tail(id),
                     first_expiry: Millis::new(ground.row(id, FIRST_EXPIRY)),
                     last_expiry: Millis::new(ground.row(id, LAST_EXPIRY)),
                     swept: swept.lately(id, state.generation, now),

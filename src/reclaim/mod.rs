@@ -4,10 +4,11 @@
 //! idempotent, so it does no harm if two do it, or if one dies in the middle. `facts` gathers the
 //! numbers, `step` does one record, `upkeep` decides when, `room` does it until there is a segment
 //! or an entry less, `moves` holds copies back until the barrier allows them to be named, `skim`
-//! keeps the hands of eviction near living entries.
+//! keeps the hands of eviction near living entries, `first` finds room after another boot.
 
 mod clear;
 mod facts;
+mod first;
 mod moves;
 mod recount;
 mod room;
@@ -15,6 +16,7 @@ mod skim;
 mod step;
 mod upkeep;
 
+pub use first::free_first;
 pub use recount::{is_count_wrong, recount, recount_grants, recount_live, repair};
 pub use room::{compact_all, evict_one, make_free, make_room};
 pub use upkeep::{maintain, upkeep};

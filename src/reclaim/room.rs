@@ -90,7 +90,7 @@ pub fn make_free(ground: &Ground, worker: &mut Worker) -> Result<bool> {
 }
 
 /// Runs the walk under way to its end.
-fn run(ground: &Ground, worker: &mut Worker) -> Result<()> {
+pub fn run(ground: &Ground, worker: &mut Worker) -> Result<()> {
     loop {
         match step(ground, worker, control::WALK_UPKEEP, false)? {
             Stepped::Idle | Stepped::Ended => return Ok(()),

@@ -4,7 +4,7 @@
 use super::Worker;
 use super::facts::Facts;
 use super::room::next_trim;
-use super::step::cursor_of;
+use super::step::{cursor_of, resume};
 use crate::entries;
 use crate::error::Result;
 use crate::format::control;
@@ -14,7 +14,6 @@ use crate::format::walk::{WALK_END, WalkWord};
 use crate::policy;
 use crate::segments::Ground;
 use crate::segments::read;
-use crate::segments::walk::Cursor;
 use crate::sys::words::Words;
 
 /// A put in so many skims.
@@ -60,11 +59,11 @@ fn pass_dead(ground: &Ground, worker: &mut Worker, at: WordAt, walk: WalkWord) {
     let cached = worker.cursors[cursor_of(at)].filter(|(word, _)| *word == raw);
     let mut cursor = match cached {
         Some((_, cursor)) => cursor,
-        None => Cursor::resume(ground, walk.segment, state.generation, walk.position),
+        None => resume(ground, walk, state),
     };
     for _ in 0..SKIM_RECORDS {
         let mut ahead = cursor;
-        let Some((spot, _)) = ahead.next(ground) else { break };
+        let Some((spot, _)) = ahead.next(&ground.memory, &ground.geometry) else { break };
         let record = read::record(&ground.memory, &ground.geometry, spot);
         let mut key = Vec::new();
         let is_dead = record.is_some_and(|record| {

@@ -17,7 +17,7 @@ use crate::segments::pins::{self, Writing};
 use crate::segments::read::{self, Record, Spot};
 use crate::segments::reserve::Stamps;
 use crate::segments::statistics::Count;
-use crate::segments::walk::{self, Cursor};
+use crate::segments::walk::Cursor;
 use crate::sync;
 use crate::sys::words::Words;
 use crate::transaction::Changes;
@@ -47,6 +47,12 @@ pub fn cursor_of(at: WordAt) -> usize {
         control::WALK_MAIN => 1,
         _ => 2,
     }
+}
+
+/// The cursor of a walk that comes from another step or process.
+pub fn resume(ground: &Ground, walk: WalkWord, state: StateWord) -> Cursor {
+    let Ground { memory, geometry, .. } = ground;
+    Cursor::resume(memory, geometry, walk.segment, state.generation, walk.position)
 }
 
 /// Begins a walk in place of the one that `old` says (a word as read). `false`: another process was
@@ -142,9 +148,9 @@ pub fn step(ground: &Ground, worker: &mut Worker, at: WordAt, force: bool) -> Re
     let cached = worker.cursors[cursor_of(at)].filter(|(word, _)| *word == raw);
     let mut cursor = match cached {
         Some((_, cursor)) => cursor,
-        None => Cursor::resume(ground, walk.segment, state.generation, walk.position),
+        None => resume(ground, walk, state),
     };
-    let next = cursor.next(ground);
+    let next = cursor.next(&ground.memory, &ground.geometry);
     if next.is_none() && walk.purpose == Purpose::Trim && state.state == State::Active {
         // More will come here: the hand waits for it where it is.
         return Ok(Stepped::Ended);
@@ -269,7 +275,7 @@ fn treat(
         label,
         frequency: if force { 0 } else { found.slot.frequency() },
         dead,
-        budget_spent: rewritten * 2 > u64::from(walk::tail(ground, spot.segment)) * 16,
+        budget_spent: rewritten * 2 > u64::from(ground.tail(spot.segment)) * 16,
     };
     match policy::judge(purpose, &facts) {
         Judgement::Keep(frequency) => {

@@ -264,7 +264,7 @@ impl Ground {
     /// The hash of a key.
     #[inline]
     pub fn hash(&self, key: &[u8]) -> u64 {
-        xxhash_rust::xxh3::xxh3_64_with_seed(key, self.geometry.seed)
+        self.geometry.hash(key)
     }
 
     /// Bytes that segments and index may take together.

@@ -5,10 +5,12 @@
 
 use super::ground::Ground;
 use super::read::{self, Spot};
+use crate::format::control::Geometry;
 use crate::format::intent::WordAt;
 use crate::format::place::{Generation, SegmentId, UNIT};
 use crate::format::record::Shape;
-use crate::format::segment::{TAIL, decode_chunk};
+use crate::format::segment::{StateWord, TAIL, decode_chunk};
+use crate::sys::mapping::Memory;
 use crate::sys::words::Words;
 
 /// A chunk header is read this often before it counts as damaged.
@@ -37,7 +39,8 @@ impl Cursor {
 
     /// At a position that a walk in the same generation came to: goes over the chunks before it.
     pub fn resume(
-        ground: &Ground,
+        memory: &Memory,
+        geometry: &Geometry,
         segment: SegmentId,
         generation: Generation,
         position: u32,
@@ -45,7 +48,9 @@ impl Cursor {
         let mut cursor = Self::start(segment, generation);
         while cursor.chunk_end < position {
             cursor.position = cursor.chunk_end;
-            if cursor.position >= tail(ground, segment) || !cursor.enter_chunk(ground) {
+            if cursor.position >= tail(memory, geometry, segment)
+                || !cursor.enter_chunk(memory, geometry)
+            {
                 break;
             }
         }
@@ -55,21 +60,22 @@ impl Cursor {
     }
 
     /// The next record, whatever it is; `None` at the end.
-    pub fn next(&mut self, ground: &Ground) -> Option<(Spot, Shape)> {
+    pub fn next(&mut self, memory: &Memory, geometry: &Geometry) -> Option<(Spot, Shape)> {
         loop {
             if self.position == self.chunk_end
-                && (self.position >= tail(ground, self.segment) || !self.enter_chunk(ground))
+                && (self.position >= tail(memory, geometry, self.segment)
+                    || !self.enter_chunk(memory, geometry))
             {
                 return None;
             }
-            match self.record(ground) {
+            match self.record(memory, geometry) {
                 Some((spot, shape)) => {
                     self.position += (shape.footprint() / UNIT) as u32;
                     return Some((spot, shape));
                 }
                 None => {
                     // Its process may have closed, and given the rest of the chunk back.
-                    let end = self.end_of_chunk(ground, self.chunk_start);
+                    let end = self.end_of_chunk(memory, geometry, self.chunk_start);
                     self.chunk_end = end.map_or(self.chunk_end, |end| end.max(self.position));
                     self.position = self.chunk_end;
                 }
@@ -77,20 +83,20 @@ impl Cursor {
         }
     }
 
-    fn record(&self, ground: &Ground) -> Option<(Spot, Shape)> {
-        let address = ground.geometry.address(self.segment, self.position);
-        let mut spot = read::spot_in(&ground.memory, &ground.geometry, address)?;
+    fn record(&self, memory: &Memory, geometry: &Geometry) -> Option<(Spot, Shape)> {
+        let address = geometry.address(self.segment, self.position);
+        let mut spot = read::spot_in(memory, geometry, address)?;
         if spot.generation != self.generation || spot.segment != self.segment {
             return None;
         }
         spot.room = spot.room.min(u64::from(self.chunk_end - self.position) * UNIT);
-        let (shape, _) = read::shape(&ground.memory, &ground.geometry, spot)?;
+        let (shape, _) = read::shape(memory, geometry, spot)?;
         Some((spot, shape))
     }
 
     /// Goes behind the chunk header at the position; `false` if there is none.
-    fn enter_chunk(&mut self, ground: &Ground) -> bool {
-        let Some(end) = self.end_of_chunk(ground, self.position) else { return false };
+    fn enter_chunk(&mut self, memory: &Memory, geometry: &Geometry) -> bool {
+        let Some(end) = self.end_of_chunk(memory, geometry, self.position) else { return false };
         self.chunk_start = self.position;
         self.chunk_end = end;
         self.position += 1;
@@ -98,17 +104,18 @@ impl Cursor {
     }
 
     /// Where the chunk that begins at `start` ends, by its header.
-    fn end_of_chunk(&self, ground: &Ground, start: u32) -> Option<u32> {
-        let allocated = ground.state(self.segment).map_or(0, |state| state.allocated) / UNIT;
+    fn end_of_chunk(&self, memory: &Memory, geometry: &Geometry, start: u32) -> Option<u32> {
+        let state = StateWord::decode(memory.load(geometry.state_at(self.segment)));
+        let allocated = state.map_or(0, |state| state.allocated) / UNIT;
         if u64::from(start) >= allocated {
             return None; // Not even looked at: on tmpfs that would allocate.
         }
-        let address = ground.geometry.address(self.segment, start);
+        let address = geometry.address(self.segment, start);
         let at = WordAt::log(address.bytes());
-        let checker = ground.geometry.checker(address, self.generation);
+        let checker = geometry.checker(address, self.generation);
         // A process that closes may be shortening the chunk, between the header's two words.
         let read = |_| {
-            let header = [ground.memory.load(at), ground.memory.load(at.plus(1))];
+            let header = [memory.load(at), memory.load(at.plus(1))];
             decode_chunk(checker, self.generation, header)
         };
         let units = (0..HEADER_TRIES).find_map(read)?;
@@ -117,7 +124,14 @@ impl Cursor {
 }
 
 /// Units reserved in a segment.
-pub fn tail(ground: &Ground, segment: SegmentId) -> u32 {
-    let tail = ground.row(segment, TAIL).min(u64::from(ground.geometry.segment_units()));
-    tail as u32
+fn tail(memory: &Memory, geometry: &Geometry, segment: SegmentId) -> u32 {
+    let tail = memory.load(geometry.row_at(segment, TAIL));
+    tail.min(u64::from(geometry.segment_units())) as u32
+}
+
+impl Ground {
+    /// Units reserved in a segment.
+    pub fn tail(&self, segment: SegmentId) -> u32 {
+        tail(&self.memory, &self.geometry, segment)
+    }
 }

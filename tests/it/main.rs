@@ -14,6 +14,7 @@ mod exercise;
 mod fork;
 mod full;
 mod golden;
+mod heads;
 mod hostile;
 mod limits;
 mod power;

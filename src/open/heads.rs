@@ -1,0 +1,145 @@
+//! The segments that took chunks when another boot ended: they go on doing so.
+//!
+//! Were they sealed, a store whose segments are all in use would have nowhere to move a record to,
+//! and would evict what lives. So such a segment keeps its generation, and its tail moves back behind
+//! what slots name: what a lost move had written there is room again. Bytes behind the tail are wiped,
+//! for they would pass for records of what comes there next.
+
+use crate::format::control::Geometry;
+use crate::format::intent::WordAt;
+use crate::format::place::{Generation, SegmentId, UNIT};
+use crate::format::segment::{Label, State, StateWord, decode_chunk, encode_chunk};
+use crate::format::slot::Slot;
+use crate::segments::read;
+use crate::sys::mapping::Memory;
+use crate::sys::space;
+use crate::sys::words::Words;
+
+/// Zeros that are written at once.
+const WIPED_AT_ONCE: usize = 4096;
+
+/// The head of a queue as another boot left it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// Which segment.
+    pub segment: SegmentId,
+    /// Of which queue.
+    pub label: Label,
+    generation: Generation,
+    /// Units from its start to where its chunks cannot be followed any further.
+    chain: u32,
+    /// Units from its start to the end of the last record beyond the chain, or to the start of the
+    /// last one within it, that a slot names.
+    named: u32,
+}
+
+/// The heads among `segments`: one a queue.
+pub fn find(
+    memory: &Memory,
+    geometry: &Geometry,
+    segments: impl Iterator<Item = SegmentId>,
+) -> Vec<Head> {
+    let mut heads: Vec<Head> = Vec::new();
+    for segment in segments {
+        let state = StateWord::decode(memory.load(geometry.state_at(segment)))
+            .filter(|state| state.state == State::Active)
+            .filter(|state| (1..=geometry.segment_bytes()).contains(&state.allocated));
+        let Some(state) = state else { continue };
+        // Two that are active in one queue: the sealing of the older one was lost with the power.
+        let known = heads.iter().any(|head| head.label == state.label);
+        // It is read and written as a whole, so none of it may be a hole on a disk that is full.
+        let start = geometry.segment_start(segment);
+        if known || space::allocate(memory.log.file(), start, state.allocated).is_err() {
+            continue;
+        }
+        let StateWord { generation, label, .. } = state;
+        let chain = follow(memory, geometry, segment, state, u32::MAX);
+        heads.push(Head { segment, label, generation, chain, named: 0 });
+    }
+    heads
+}
+
+/// Where the chunk ends that `until` units lie in, or the chunks before it if it cannot be reached.
+fn follow(
+    memory: &Memory,
+    geometry: &Geometry,
+    segment: SegmentId,
+    state: StateWord,
+    until: u32,
+) -> u32 {
+    let allocated = (state.allocated / UNIT) as u32;
+    let mut end = 0;
+    while end < until.min(allocated) {
+        let address = geometry.address(segment, end);
+        let at = WordAt::log(address.bytes());
+        let header = [memory.load(at), memory.load(at.plus(1))];
+        let checker = geometry.checker(address, state.generation);
+        let units = decode_chunk(checker, state.generation, header);
+        match units.filter(|&units| units <= allocated - end) {
+            Some(units) => end += units,
+            None => break,
+        }
+    }
+    end
+}
+
+impl Head {
+    /// Units from the start to what `slot` names, if that is in this segment.
+    fn unit_of(&self, geometry: &Geometry, slot: Slot) -> Option<u32> {
+        let (segment, within) = geometry.locate(slot.address())?;
+        (segment == self.segment && !slot.is_ghost()).then_some((within / UNIT) as u32)
+    }
+
+    /// Whether a slot names nothing: a place beyond the chunks where no record is. It was stored
+    /// after the last sync, and what it names did not reach the disk.
+    pub fn is_void(&self, memory: &Memory, geometry: &Geometry, slot: Slot) -> bool {
+        self.unit_of(geometry, slot).is_some_and(|unit| {
+            unit >= self.chain && (unit == self.chain || units_at(memory, geometry, slot).is_none())
+        })
+    }
+
+    /// Takes note of a slot that stays.
+    pub fn note(&mut self, memory: &Memory, geometry: &Geometry, slot: Slot) {
+        let Some(unit) = self.unit_of(geometry, slot) else { return };
+        let units = if unit < self.chain { None } else { units_at(memory, geometry, slot) };
+        self.named = self.named.max(unit + units.unwrap_or(1));
+    }
+
+    /// Makes the segment ready to go on, once all slots that stay were noted; its tail in units.
+    /// `None`: it is as good as full.
+    pub fn go_on(&self, memory: &Memory, geometry: &Geometry) -> Option<u32> {
+        let state = StateWord::decode(memory.load(geometry.state_at(self.segment)))?;
+        let allocated = (state.allocated / UNIT) as u32;
+        let tail = if self.named <= self.chain {
+            follow(memory, geometry, self.segment, state, self.named)
+        } else {
+            self.named.min(allocated)
+        };
+        if tail >= geometry.segment_units() {
+            return None;
+        }
+        if tail > self.chain {
+            // One chunk for all that lies beyond the chain, so that walks can pass it.
+            let address = geometry.address(self.segment, self.chain);
+            let checker = geometry.checker(address, self.generation);
+            let header = encode_chunk(checker, self.generation, tail - self.chain);
+            let at = WordAt::log(address.bytes());
+            memory.store(at, header[0]);
+            memory.store(at.plus(1), header[1]);
+        }
+        let start = geometry.segment_start(self.segment);
+        let (mut from, until) = (start + u64::from(tail) * UNIT, start + state.allocated);
+        while from < until {
+            let length = (until - from).min(WIPED_AT_ONCE as u64);
+            memory.log.write(from, &[0; WIPED_AT_ONCE][..length as usize]);
+            from += length;
+        }
+        Some(tail)
+    }
+}
+
+/// Units of the record that a slot names; `None` if there is none.
+fn units_at(memory: &Memory, geometry: &Geometry, slot: Slot) -> Option<u32> {
+    let spot = read::spot(memory, geometry, slot)?;
+    read::record(memory, geometry, spot).map(|record| record.units())
+}

@@ -1,0 +1,81 @@
+//! Another boot at a moment when every segment is in use: the heads go on, so that compaction has
+//! somewhere to move to, and nothing is evicted.
+
+use std::path::Path;
+
+use larder::FileCache;
+use larder::testing::Seams;
+
+use crate::common::{self, Random, check, value};
+
+const KEYS: u64 = 1600;
+const LONGEST: u64 = 2000;
+
+fn open(directory: &Path, boot: u64) -> FileCache {
+    let seams = Seams { boot_id: Some([5, boot]), ..Seams::default() };
+    FileCache::builder()
+        .max_bytes(3 << 20)
+        .max_processes(4)
+        .segment_size(64 << 10)
+        .seams(seams)
+        .open(directory)
+        .unwrap()
+}
+
+fn overwrite(cache: &FileCache, random: &mut Random, versions: &mut [u64], key: u64) {
+    let version = versions[key as usize] + 1;
+    let length = 24 + random.below(LONGEST) as usize;
+    cache.insert(key.to_le_bytes(), value(key, version, length)).unwrap();
+    versions[key as usize] = version;
+}
+
+#[test]
+fn after_another_boot_without_a_free_segment_nothing_is_evicted() {
+    let mut random = Random::new(common::seed());
+    let root = common::fast_directory();
+    let directory = root.path().join("cache");
+    let cache = open(&directory, 1);
+    cache.sync().unwrap();
+    let mut versions = vec![0; KEYS as usize];
+    let mut boots = 0;
+    for step in 0..60_000 {
+        let key = if step < KEYS { step } else { random.below(KEYS) };
+        overwrite(&cache, &mut random, &mut versions, key);
+        let stats = cache.stats();
+        assert_eq!(stats.evictions, 0, "{stats:?}");
+        if stats.segments_used < stats.segments || !random.one_in(4) {
+            continue;
+        }
+        boots += 1;
+        let copy = root.path().join(format!("copy {boots}"));
+        std::fs::create_dir(&copy).unwrap();
+        for name in ["store", "log", "index"] {
+            std::fs::copy(directory.join(name), copy.join(name)).unwrap();
+        }
+        go_on(&copy, &mut random, versions.clone());
+        std::fs::remove_dir_all(copy).unwrap();
+        if boots == 20 {
+            return;
+        }
+    }
+    panic!("only {boots} times was every segment in use");
+}
+
+/// Uses a copy as after another boot.
+fn go_on(copy: &Path, random: &mut Random, mut versions: Vec<u64>) {
+    let cache = open(copy, 2);
+    assert!(cache.opening().other_boot);
+    for _ in 0..600 {
+        let key = random.below(KEYS);
+        overwrite(&cache, random, &mut versions, key);
+    }
+    let stats = cache.stats();
+    assert_eq!(stats.evictions, 0, "{stats:?}");
+    for (key, &version) in (0..).zip(&versions) {
+        let found = cache.get(u64::to_le_bytes(key)).map(|bytes| check(key, &bytes));
+        assert_eq!(found, Some(version).filter(|&version| version > 0), "key {key}");
+    }
+    let report = cache.verify().unwrap();
+    assert_eq!((report.miscounted_segments, report.damaged), (0, 0), "{report:?}");
+    assert_eq!(report.counted, report.whole, "{report:?}");
+}
