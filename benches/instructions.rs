@@ -1,0 +1,121 @@
+//! Instructions of one operation, counted by callgrind: a number that hardly differs from run to run
+//! and from machine to machine, so that a few per cent more are seen as what they are.
+//!
+//! `cargo bench --bench instructions` compares with what stands below, and fails above the tolerance.
+//! It counts a loop over many keys inside [`measured`] and nothing else.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a bench fails by panic")]
+
+use std::hint::black_box;
+use std::path::Path;
+use std::process::{Command, ExitCode};
+
+use larder::FileCache;
+
+/// Keys in the store.
+const KEYS: u64 = 50_000;
+/// Operations counted.
+const OPERATIONS: u64 = 10_000;
+/// Per cent above which a count is a regression, and below which it wants to be written down.
+const TOLERANCE: f64 = 4.0;
+
+/// What was counted with rustc 1.95 for x86-64, without the copy and the CRC of the value where that is 1 KiB.
+const EXPECTED: [(&str, u64); 10] = [
+    ("get 100", 0),
+    ("get 1024", 0),
+    ("miss 100", 0),
+    ("contains 100", 0),
+    ("put 100", 0),
+    ("put 1024", 0),
+    ("overwrite 100", 0),
+    ("overwrite 1024", 0),
+    ("churn 100", 0),
+    ("churn 1024", 0),
+];
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().collect();
+    if let [_, name, directory] = arguments.as_slice()
+        && !name.starts_with('-')
+    {
+        play(name, Path::new(directory));
+        return ExitCode::SUCCESS;
+    }
+    if Command::new("valgrind").arg("--version").output().is_err() {
+        println!("skipped: there is no valgrind to count instructions (apt install valgrind)");
+        return ExitCode::SUCCESS;
+    }
+    let mut regressed = false;
+    println!("{:<16}{:>12}{:>12}{:>10}", "operation", "expected", "counted", "");
+    for (name, expected) in EXPECTED {
+        let counted = count(name);
+        let percent = (counted as f64 / expected as f64 - 1.0) * 100.0;
+        let verdict = if percent > TOLERANCE { "  MORE" } else { "" };
+        regressed |= percent > TOLERANCE;
+        println!("{name:<16}{expected:>12}{counted:>12}{percent:>+9.1}%{verdict}");
+    }
+    if regressed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+/// Instructions of one operation.
+fn count(name: &str) -> u64 {
+    let directory = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+    let output = Command::new("valgrind")
+        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+        .arg("--toggle-collect=*measured*")
+        .arg(std::env::current_exe().unwrap())
+        .arg(name)
+        .arg(directory.path().join("cache"))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "valgrind failed: {said}");
+    let collected = said.lines().find_map(|line| line.split("Collected :").nth(1));
+    let collected: u64 = collected.and_then(|n| n.trim().parse().ok()).expect("a count");
+    collected / OPERATIONS
+}
+
+/// Only this is counted.
+#[inline(never)]
+fn measured(mut operation: impl FnMut(u64)) {
+    for i in 0..OPERATIONS {
+        operation(i);
+    }
+}
+
+/// A key, all bits of which vary.
+fn key(i: u64) -> [u8; 16] {
+    let mixed = i.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let mut key = [0; 16];
+    key[..8].copy_from_slice(&mixed.to_be_bytes());
+    key[8..].copy_from_slice(&i.to_be_bytes());
+    key
+}
+
+/// Prepares a store, and does what `name` says.
+fn play(name: &str, directory: &Path) {
+    let (operation, size) = name.split_once(' ').unwrap();
+    let value = vec![7; size.parse().unwrap()];
+    let entry = value.len() as u64 + 64;
+    let builder = FileCache::builder();
+    let builder = match operation {
+        "churn" => builder.max_bytes((KEYS * entry / 2).max(4 << 20)),
+        _ => builder.max_bytes(KEYS * entry * 4),
+    };
+    let cache = builder.open(directory).unwrap();
+    let fill = if operation == "churn" { 2 * KEYS } else { KEYS };
+    for i in 0..fill {
+        cache.insert(key(i), &value).unwrap();
+    }
+    let mut found = Vec::new();
+    // Keys in no order that the store knows.
+    let some = |i: u64| key(i.wrapping_mul(7919) % KEYS);
+    match operation {
+        "get" => measured(|i| assert!(black_box(&cache).get_into(some(i), &mut found))),
+        "miss" => measured(|i| assert!(!black_box(&cache).get_into(key(fill + i), &mut found))),
+        "contains" => measured(|i| assert!(black_box(&cache).contains_key(some(i)))),
+        "put" | "churn" => measured(|i| cache.insert(key(fill + i), &value).unwrap()),
+        "overwrite" => measured(|i| cache.insert(some(i), &value).unwrap()),
+        _ => panic!("no such operation: {name}"),
+    }
+}
