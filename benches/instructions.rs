@@ -4,7 +4,12 @@
 //! `cargo bench --bench instructions` compares with what stands below, and fails above the tolerance.
 //! It counts a loop over many keys inside [`measured`] and nothing else.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a bench fails by panic")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a bench fails by panic"
+)]
 
 use std::hint::black_box;
 use std::path::Path;

@@ -7,7 +7,8 @@
 use crate::format::control::{self, Geometry};
 use crate::format::intent::WordAt;
 use crate::format::page::{self, GROUP_SLOTS, PAGE_SLOTS, PageId, Probe};
-use crate::format::slot::{FREQUENCY_LIMIT, Slot};
+use crate::format::slot::{FREQUENCY_LIMIT, Slot, TAG_BITS};
+use crate::sys::tags;
 use crate::sys::words::Words;
 
 /// The hash table of a store.
@@ -76,9 +77,20 @@ impl<'a, W: Words> Index<'a, W> {
         let probe = self.probe(hash);
         let mut page = self.page_of(hash);
         loop {
-            for found in self.groups(probe, page).matching() {
-                if let Some(answer) = visit(found) {
-                    return Some(answer);
+            for first in [probe.group_a, probe.group_b] {
+                let group = self.words.load_group(self.at(page, first));
+                let mut mask = equal_tags(&group, probe.tag);
+                while mask != 0 {
+                    // Read again, so that the group need not be kept; it may have changed.
+                    let position = first + mask.trailing_zeros() as usize;
+                    mask &= mask - 1;
+                    let slot = self.slot(page, position);
+                    if slot.tag() == probe.tag
+                        && slot.is_live()
+                        && let Some(answer) = visit(Found { page, position, slot })
+                    {
+                        return Some(answer);
+                    }
                 }
             }
             let now = self.page_of(hash);
@@ -157,8 +169,11 @@ impl<'a, W: Words> Index<'a, W> {
 }
 
 impl Groups {
-    fn slot(&self, which: usize, place: usize) -> Found {
-        let first = if which == 0 { self.probe.group_a } else { self.probe.group_b };
+    /// The slot with a number from 0 to 31.
+    #[inline]
+    fn at(&self, number: u32) -> Found {
+        let (which, place) = (number as usize / GROUP_SLOTS, number as usize % GROUP_SLOTS);
+        let first = [self.probe.group_a, self.probe.group_b][which];
         Found {
             page: self.page,
             position: first + place,
@@ -173,19 +188,18 @@ impl Groups {
 
     /// All 32 slots.
     pub fn all(&self) -> impl Iterator<Item = Found> + '_ {
-        (0..2 * GROUP_SLOTS).map(|i| self.slot(i / GROUP_SLOTS, i % GROUP_SLOTS))
+        (0..2 * GROUP_SLOTS as u32).map(|number| self.at(number))
     }
 
-    /// The live slots of equal tag.
+    /// The slots of equal tag, live ones and ghosts.
     #[inline]
     pub fn matching(&self) -> impl Iterator<Item = Found> + '_ {
         let mut mask = self.mask();
         std::iter::from_fn(move || {
             while mask != 0 {
-                let at = mask.trailing_zeros() as usize;
+                let found = self.at(mask.trailing_zeros());
                 mask &= mask - 1;
-                let found = self.slot(at / GROUP_SLOTS, at % GROUP_SLOTS);
-                if found.slot.is_live() {
+                if !found.slot.is_empty() {
                     return Some(found);
                 }
             }
@@ -193,22 +207,19 @@ impl Groups {
         })
     }
 
+    /// An empty slot of the group that has more of them.
+    #[inline]
+    pub fn emptier(&self) -> Option<Found> {
+        let [a, b] = self.slots.each_ref().map(empty_slots);
+        let mask = if b.count_ones() > a.count_ones() { b << GROUP_SLOTS } else { a };
+        (mask != 0).then(|| self.at(mask.trailing_zeros()))
+    }
+
     /// A bit for each of the 32 slots whose tag is equal.
     #[inline]
     fn mask(&self) -> u32 {
-        let mut mask = 0;
-        for (which, group) in self.slots.iter().enumerate() {
-            for (place, word) in group.iter().enumerate() {
-                let equal = Slot::from_word(*word).tag() == self.probe.tag;
-                mask |= u32::from(equal) << (which * GROUP_SLOTS + place);
-            }
-        }
-        mask
-    }
-
-    /// The ghost of the key, if there is one.
-    pub fn ghost(&self) -> Option<Found> {
-        self.all().find(|found| found.slot.is_ghost() && found.slot.tag() == self.probe.tag)
+        let [a, b] = &self.slots;
+        equal_tags(a, self.probe.tag) | (equal_tags(b, self.probe.tag) << GROUP_SLOTS)
     }
 
     /// Whether the slots that matter for the key (those of equal tag, and the one at `position`) are
@@ -222,6 +233,18 @@ impl Groups {
                 !matters || mine.slot.names_same(its.slot)
             })
     }
+}
+
+/// A bit for each slot of a group whose tag is `tag`.
+#[inline]
+fn equal_tags(group: &[u64; GROUP_SLOTS], tag: u32) -> u32 {
+    tags::equal(group, tag, 32 - TAG_BITS as i32)
+}
+
+/// A bit for each slot of a group in which nothing is.
+fn empty_slots(group: &[u64; GROUP_SLOTS]) -> u32 {
+    let bit = |at: usize| u32::from(group[at] == Slot::EMPTY.word()) << at;
+    (0..GROUP_SLOTS).map(bit).sum()
 }
 
 #[cfg(test)]

@@ -134,7 +134,7 @@ impl Process {
             ground.write(spot, shape, stamps, [b"", key, value]);
             let new =
                 Publication { hash, key, spot, units: (shape.footprint() / UNIT) as u32, expiry };
-            let published = self.publish(worker, located, new);
+            let published = self.publish(worker, &mut located, &new);
             ground.written(Writing::Put);
             if published? {
                 // The entry is stored: what keeps the index from growing now is met again.
@@ -152,8 +152,8 @@ impl Process {
     fn publish(
         &self,
         worker: &mut Worker,
-        mut located: entries::Located,
-        new: Publication<'_>,
+        located: &mut entries::Located,
+        new: &Publication<'_>,
     ) -> Result<bool> {
         let ground = &self.ground;
         loop {
@@ -167,7 +167,7 @@ impl Process {
                 }
                 Outcome::NeedsSync => sync::barrier(ground)?,
             }
-            located = entries::locate(ground, new.hash, new.key);
+            *located = entries::locate(ground, new.hash, new.key);
         }
     }
 

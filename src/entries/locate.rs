@@ -1,6 +1,5 @@
 //! Finding the slots of a key, for somebody who is about to change them.
 
-use crate::format::page::GROUP_SLOTS;
 use crate::format::place::Lsn;
 use crate::index::{Found, Groups};
 use crate::segments::Ground;
@@ -26,9 +25,12 @@ pub fn locate(ground: &Ground, hash: u64, key: &[u8]) -> Located {
     let index = ground.index();
     let seen = ground.lsn();
     let groups = index.groups(index.probe(hash), index.page_of(hash));
-    let mut located =
-        Located { groups, seen, entry: None, older: Vec::new(), ghost: groups.ghost() };
-    for found in groups.matching() {
+    let mut located = Located { groups, seen, entry: None, older: Vec::new(), ghost: None };
+    for found in located.groups.matching() {
+        if found.slot.is_ghost() {
+            located.ghost = located.ghost.or(Some(found));
+            continue;
+        }
         let Some(record) = record_of(ground, found) else { continue };
         if !record.has_key(&ground.memory.log, key) {
             continue;
@@ -68,16 +70,17 @@ impl Located {
         if let Some(ghost) = self.ghost {
             return Some(Place::Vacant(ghost));
         }
-        let index = ground.index();
-        let empty = |found: &Found| found.slot.is_empty();
-        let slots: Vec<Found> = self.groups.all().collect();
-        let (a, b) = slots.split_at(GROUP_SLOTS);
-        let (empty_a, empty_b) =
-            (a.iter().filter(|f| empty(f)).count(), b.iter().filter(|f| empty(f)).count());
-        let emptier = if empty_b > empty_a { b } else { a };
-        if let Some(found) = emptier.iter().find(|found| empty(found)) {
-            return Some(Place::Vacant(*found));
+        if let Some(found) = self.groups.emptier() {
+            return Some(Place::Vacant(found));
         }
+        self.taken_place(ground)
+    }
+
+    /// As [`Located::place`], where no slot is empty.
+    #[cold]
+    fn taken_place(&self, ground: &Ground) -> Option<Place> {
+        let index = ground.index();
+        let slots: Vec<Found> = self.groups.all().collect();
         let is_foreign = |found: &&Found| {
             !index.is_home(found.page, found.slot) && index.is_disposable(found.page, found.slot)
         };

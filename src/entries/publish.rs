@@ -54,8 +54,9 @@ enum Look {
     Displaced(Lsn),
 }
 
-/// Publishes a record, in place of the key's old entry if there is one.
-pub fn publish(ground: &Ground, mut located: Located, new: Publication<'_>) -> Result<Outcome> {
+/// Publishes a record, in place of the key's old entry if there is one. What was `located` is looked
+/// up again where others changed it.
+pub fn publish(ground: &Ground, located: &mut Located, new: &Publication<'_>) -> Result<Outcome> {
     widen_expiry(ground, new.spot, new.expiry);
     loop {
         let place = match &located.entry {
@@ -63,9 +64,9 @@ pub fn publish(ground: &Ground, mut located: Located, new: Publication<'_>) -> R
             None => located.place(ground),
         };
         let Some(place) = place else { return Ok(Outcome::NeedsSync) };
-        match ground.transact(|held| decide(ground, held, &located, place, &new))? {
+        match ground.transact(|held| decide(ground, held, located, place, new))? {
             Look::Done(outcome) => return Ok(outcome),
-            Look::Again => located = locate(ground, new.hash, new.key),
+            Look::Again => *located = locate(ground, new.hash, new.key),
             Look::Displaced(lsn) => {
                 ground.count(Count::Evictions, 1);
                 return Ok(Outcome::Published(lsn));

@@ -83,7 +83,7 @@ fn original(
     let index = Index::new(memory, geometry);
     let hash = geometry.hash(key);
     let groups = index.groups(index.probe(hash), page_of(hash, pages));
-    groups.matching().find(|found| {
+    groups.matching().filter(|found| found.slot.is_live()).find(|found| {
         spot_of(memory, geometry, found.slot)
             .and_then(|spot| read::record(memory, geometry, spot))
             .is_some_and(|old| is_older(&old))

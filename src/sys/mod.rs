@@ -10,6 +10,7 @@ pub mod fork;
 pub mod lock;
 pub mod mapping;
 pub mod space;
+pub mod tags;
 pub mod words;
 
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64", target_endian = "little")))]
