@@ -28,7 +28,6 @@ use crate::segments::original::Original;
 use crate::sync;
 use crate::sys::fork::PerProcess;
 use crate::sys::words::Words;
-use crate::transaction::Changes;
 use fill::Fills;
 
 /// A cache in a directory, shared by all threads and processes that open it.
@@ -210,12 +209,11 @@ impl FileCache {
         let process = self.process()?;
         let ground = &process.ground;
         let _worker = process.worker();
-        ground.transact(|held| {
-            let mut changes = Changes::default();
+        ground.transact(|held, changes| {
             changes.set(control::CLEAR_LSN, held.lsn().get());
             changes.set(control::PENDING, ground.memory.load(control::ENTRIES));
             changes.set(control::CLEAR_CURSOR, 0);
-            Decision::Commit(changes, ())
+            Decision::Commit(())
         })?;
         put::sync_after(ground)
     }

@@ -64,7 +64,7 @@ pub fn publish(ground: &Ground, located: &mut Located, new: &Publication<'_>) ->
             None => located.place(ground),
         };
         let Some(place) = place else { return Ok(Outcome::NeedsSync) };
-        match ground.transact(|held| decide(ground, held, located, place, new))? {
+        match ground.transact(|held, changes| decide(ground, held, changes, located, place, new))? {
             Look::Done(outcome) => return Ok(outcome),
             Look::Again => *located = locate(ground, new.hash, new.key),
             Look::Displaced(lsn) => {
@@ -78,6 +78,7 @@ pub fn publish(ground: &Ground, located: &mut Located, new: &Publication<'_>) ->
 fn decide(
     ground: &Ground,
     held: &Lock<'_, '_>,
+    changes: &mut Changes,
     located: &Located,
     place: Place,
     new: &Publication<'_>,
@@ -99,7 +100,6 @@ fn decide(
         return Decision::Leave(Look::Done(Outcome::AtLimit));
     }
     let lsn = held.lsn();
-    let mut changes = Changes::default();
     // Words are stored in this order: the record is committed before a slot names it.
     let checker = ground.geometry.checker(new.spot.address, new.spot.generation);
     changes.set(Ground::committed_at(new.spot.address), encode_committed(checker, lsn));
@@ -108,16 +108,16 @@ fn decide(
     match (&located.entry, place) {
         (Some((found, record)), _) => {
             frequency = found.slot.frequency();
-            release(ground, &mut changes, *found, Some(record));
+            release(ground, changes, *found, Some(record));
         }
         (None, Place::Overflow(found)) => {
-            release(ground, &mut changes, found, record_of(ground, found).as_ref());
+            release(ground, changes, found, record_of(ground, found).as_ref());
         }
         (None, Place::Vacant(_)) => {}
     }
     for (found, record) in &located.older {
         if changes.has_room(8) {
-            release(ground, &mut changes, *found, Some(record));
+            release(ground, changes, *found, Some(record));
         }
     }
     let slot = Slot::new(
@@ -135,7 +135,7 @@ fn decide(
         Place::Overflow(_) => Look::Displaced(lsn),
         Place::Vacant(_) => Look::Done(Outcome::Published(lsn)),
     };
-    Decision::Commit(changes, published)
+    Decision::Commit(published)
 }
 
 impl Located {

@@ -50,18 +50,17 @@ pub fn remove(ground: &Ground, hash: u64, key: &[u8]) -> Result<bool> {
         let Some((found, record)) = &located.entry else { return Ok(false) };
         let cleared = read::cleared(&ground.memory);
         let current = record.is_current(cleared, || ground.now());
-        let released = ground.transact(|held| {
+        let released = ground.transact(|held, changes| {
             if !located.still_holds(ground, held.lsn(), *found) {
                 return Decision::Leave(Released::Changed);
             }
-            let mut changes = Changes::default();
-            release(ground, &mut changes, *found, Some(record));
+            release(ground, changes, *found, Some(record));
             for (found, record) in &located.older {
                 if changes.has_room(4) {
-                    release(ground, &mut changes, *found, Some(record));
+                    release(ground, changes, *found, Some(record));
                 }
             }
-            Decision::Commit(changes, Released::Gone)
+            Decision::Commit(Released::Gone)
         })?;
         if released == Released::Gone && located.older.len() <= 2 {
             return Ok(current);
@@ -76,19 +75,18 @@ pub fn evict(
     record: Option<&Record>,
     ghost: bool,
 ) -> Result<Released> {
-    ground.transact(|held| {
+    ground.transact(|held, changes| {
         // In a store that syncs, a slot that a split moved stays behind as a foreign one.
         let now = ground.index().slot(found.page, found.position);
         if !now.names_same(found.slot) || !ground.index().is_home(found.page, now) {
             return Decision::Leave(Released::Changed);
         }
-        let mut changes = Changes::default();
-        release(ground, &mut changes, found, record);
+        release(ground, changes, found, record);
         if ghost {
             let ghost = Slot::ghost(found.slot.tag(), held.lsn());
             changes.set(ground.index().at(found.page, found.position), ghost.word());
         }
-        Decision::Commit(changes, Released::Gone)
+        Decision::Commit(Released::Gone)
     })
 }
 
@@ -130,7 +128,7 @@ pub struct Move {
 pub fn repoint(ground: &Ground, moved: &Move) -> Result<Released> {
     let Move { found, old, new, frequency, syncs } = *moved;
     let words = &ground.memory;
-    ground.transact(|_| {
+    ground.transact(|_, changes| {
         let index = ground.index();
         let now = index.slot(found.page, found.position);
         let takes = ground
@@ -144,7 +142,6 @@ pub fn repoint(ground: &Ground, moved: &Move) -> Result<Released> {
         let Some(lsn) = old.lsn.filter(|_| same) else {
             return Decision::Leave(Released::Changed);
         };
-        let mut changes = Changes::default();
         if !syncs {
             let checker = ground.geometry.checker(new.address, new.generation);
             changes.set(Ground::committed_at(new.address), encode_committed(checker, lsn));
@@ -163,7 +160,7 @@ pub fn repoint(ground: &Ground, moved: &Move) -> Result<Released> {
                 Stamp { moved_after: begun, ..Stamp::decode(word) }.encode()
             });
         }
-        Decision::Commit(changes, Released::Gone)
+        Decision::Commit(Released::Gone)
     })
 }
 

@@ -11,7 +11,6 @@ use crate::segments::Ground;
 use crate::segments::ground::Decision;
 use crate::sys::space;
 use crate::sys::words::Words;
-use crate::transaction::Changes;
 
 /// The index grows by at most this much at a time.
 pub const GROWTH_LIMIT: u64 = 512 << 10;
@@ -35,16 +34,15 @@ pub fn grow(ground: &Ground, backed: &mut Backed) -> Result<bool> {
         if end > words.load(control::INDEX_GRANTED) {
             let share = ground.share();
             let step = (share / 256).clamp(PAGE_BYTES, GROWTH_LIMIT) / PAGE_BYTES * PAGE_BYTES;
-            let granted = ground.transact(|_| {
+            let granted = ground.transact(|_, changes| {
                 let granted = words.load(control::INDEX_GRANTED).max(page.offset());
                 let sum = granted.saturating_add(words.load(control::LOG_GRANTED));
                 let more = step.min(share.saturating_sub(sum)) / PAGE_BYTES * PAGE_BYTES;
                 if granted >= end || granted + more < end {
                     return Decision::Leave(granted >= end);
                 }
-                let mut changes = Changes::default();
                 changes.set(control::INDEX_GRANTED, granted + more);
-                Decision::Commit(changes, true)
+                Decision::Commit(true)
             })?;
             if !granted {
                 return Ok(true);
@@ -53,7 +51,7 @@ pub fn grow(ground: &Ground, backed: &mut Backed) -> Result<bool> {
         if !back(ground, backed, end)? {
             return Ok(false);
         }
-        ground.transact(|_| {
+        ground.transact(|_, _| {
             if ground.index().pages() == pages {
                 Decision::Split(page, ())
             } else {
@@ -134,14 +132,13 @@ pub fn decide_twins(ground: &Ground, page: PageId) -> Result<()> {
 /// Takes the twin bit from a slot.
 fn unmark(ground: &Ground, found: Found) -> Result<()> {
     let index = ground.index();
-    ground.transact(|_| {
+    ground.transact(|_, changes| {
         let now = index.slot(found.page, found.position);
         if !now.names_same(found.slot) || !now.is_twin() {
             return Decision::Leave(());
         }
-        let mut changes = Changes::default();
         changes.set(index.at(found.page, found.position), now.with_twin(false).word());
-        Decision::Commit(changes, ())
+        Decision::Commit(())
     })
 }
 

@@ -10,7 +10,6 @@ use crate::segments::ground::Decision;
 use crate::segments::read;
 use crate::segments::statistics::Count;
 use crate::sys::words::Words;
-use crate::transaction::Changes;
 
 /// Slots looked at in one step.
 const BLOCK_SLOTS: u64 = 64;
@@ -27,14 +26,13 @@ pub fn clear_step(ground: &Ground) -> Result<bool> {
     let cleared = read::cleared(words);
     if page.get() >= ground.index().pages() {
         // All that was there at the clear has been looked at.
-        ground.transact(|_| {
-            let mut changes = Changes::default();
+        ground.transact(|_, changes| {
             if read::cleared(words) != cleared || words.load(control::CLEAR_CURSOR) != block {
                 return Decision::Leave(());
             }
             changes.set(control::PENDING, 0);
             changes.set(control::CLEAR_CURSOR, 0);
-            Decision::Commit(changes, ())
+            Decision::Commit(())
         })?;
         return Ok(true);
     }

@@ -115,13 +115,14 @@ fn is_in(ground: &Ground, found: &Found, segment: SegmentId) -> bool {
 fn counted_anew(ground: &Ground, count: impl Fn() -> Changes) -> Result<bool> {
     for _ in 0..16 {
         let seen = ground.lsn();
-        let changes = count();
-        if changes.as_slice().is_empty() {
+        let counted = count();
+        if counted.as_slice().is_empty() {
             return Ok(false);
         }
-        let done = ground.transact(|held| {
+        let done = ground.transact(|held, changes| {
             if held.lsn() == seen {
-                Decision::Commit(changes, true)
+                *changes = counted;
+                Decision::Commit(true)
             } else {
                 Decision::Leave(false)
             }

@@ -20,7 +20,6 @@ use crate::segments::statistics::Count;
 use crate::segments::walk::Cursor;
 use crate::sync;
 use crate::sys::words::Words;
-use crate::transaction::Changes;
 
 /// What a step came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,7 +85,7 @@ pub fn begin(
 
 /// From now on nothing new goes into the segment.
 fn become_victim(ground: &Ground, segment: SegmentId, seen: StateWord) -> Result<bool> {
-    ground.transact(|_| {
+    ground.transact(|_, changes| {
         let Some(state) = ground.state(segment).filter(|now| now.generation == seen.generation)
         else {
             return Decision::Leave(false);
@@ -94,7 +93,6 @@ fn become_victim(ground: &Ground, segment: SegmentId, seen: StateWord) -> Result
         match state.state {
             State::Victim => Decision::Leave(true),
             State::Sealed | State::Active => {
-                let mut changes = Changes::default();
                 let victim = StateWord { state: State::Victim, ..state };
                 changes.set(ground.geometry.state_at(segment), victim.encode());
                 for label in [Label::Probation, Label::Main] {
@@ -102,7 +100,7 @@ fn become_victim(ground: &Ground, segment: SegmentId, seen: StateWord) -> Result
                         changes.set(Ground::head_at(label), 0);
                     }
                 }
-                Decision::Commit(changes, true)
+                Decision::Commit(true)
             }
             State::Free | State::Draining => Decision::Leave(false),
         }
@@ -112,15 +110,14 @@ fn become_victim(ground: &Ground, segment: SegmentId, seen: StateWord) -> Result
 /// The bounds of expiry are set anew by a sweep. Records that others write meanwhile widen them
 /// again, and those whose header is in place already are met by the walk.
 fn reset_expiry(ground: &Ground, segment: SegmentId, seen: StateWord) -> Result<bool> {
-    ground.transact(|_| {
+    ground.transact(|_, changes| {
         let same = ground.state(segment).is_some_and(|now| now.generation == seen.generation);
         if !same {
             return Decision::Leave(false);
         }
-        let mut changes = Changes::default();
         changes.set(ground.geometry.row_at(segment, FIRST_EXPIRY), Millis::NEVER.get());
         changes.set(ground.geometry.row_at(segment, LAST_EXPIRY), 0);
-        Decision::Commit(changes, true)
+        Decision::Commit(true)
     })
 }
 

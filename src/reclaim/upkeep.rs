@@ -16,7 +16,6 @@ use crate::policy::{self, Need, Plan};
 use crate::segments::Ground;
 use crate::segments::ground::Decision;
 use crate::sys::words::Words;
-use crate::transaction::Changes;
 
 /// The share of upkeep that a put of `bytes` does.
 pub fn upkeep(ground: &Ground, worker: &mut Worker, bytes: u64) -> Result<()> {
@@ -89,12 +88,11 @@ pub fn carry_out(ground: &Ground, plan: Plan) -> Result<bool> {
 }
 
 fn relabel(ground: &Ground, segment: SegmentId) -> Result<()> {
-    ground.transact(|_| match ground.state(segment) {
+    ground.transact(|_, changes| match ground.state(segment) {
         Some(state) if state.state == State::Sealed && state.label == Label::Probation => {
-            let mut changes = Changes::default();
             let main = StateWord { label: Label::Main, ..state };
             changes.set(ground.geometry.state_at(segment), main.encode());
-            Decision::Commit(changes, ())
+            Decision::Commit(())
         }
         _ => Decision::Leave(()),
     })

@@ -76,8 +76,8 @@ pub struct Ground {
 
 /// What a transaction is to do, decided while the lock is held.
 pub enum Decision<T> {
-    /// Store these words.
-    Commit(Changes, T),
+    /// Store the changes.
+    Commit(T),
     /// Make this page of the index.
     Split(PageId, T),
     /// Nothing.
@@ -113,7 +113,10 @@ impl Ground {
     }
 
     /// Takes the lock, asks `decide` (again, whenever the lock was lost meanwhile), and does it.
-    pub fn transact<T>(&self, mut decide: impl FnMut(&Lock<'_, '_>) -> Decision<T>) -> Result<T> {
+    pub fn transact<T>(
+        &self,
+        mut decide: impl FnMut(&Lock<'_, '_>, &mut Changes) -> Decision<T>,
+    ) -> Result<T> {
         let Attachment { slot, locks } = self.attachment()?;
         let _gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
         let transactions = Transactions {
@@ -129,9 +132,10 @@ impl Ground {
                 self.stuck.store(stuck.0.encode(), Ordering::Relaxed);
                 self.busy("a process that does not move holds the write lock")
             })?;
-            match decide(&held) {
+            let mut changes = Changes::default();
+            match decide(&held, &mut changes) {
                 Decision::Leave(answer) => return Ok(answer),
-                Decision::Commit(changes, answer) => match held.commit(&changes) {
+                Decision::Commit(answer) => match held.commit(&changes) {
                     Ok(()) => return Ok(answer),
                     Err(Robbed) => continue,
                 },

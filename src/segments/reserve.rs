@@ -149,14 +149,13 @@ impl Ground {
             if !self.populate(chunks, label, segment, generation, tail, end)? {
                 return Ok(None);
             }
-            let reserved = self.transact(|_| {
+            let reserved = self.transact(|_, changes| {
                 if self.open_head(label) != Some((segment, generation, tail)) {
                     return Decision::Leave(false);
                 }
-                let mut changes = Changes::default();
-                self.set_chunk(&mut changes, segment, generation, tail, units);
+                self.set_chunk(changes, segment, generation, tail, units);
                 changes.set(self.geometry.row_at(segment, TAIL), u64::from(end));
-                Decision::Commit(changes, true)
+                Decision::Commit(true)
             })?;
             if reserved {
                 return Ok(Some(Chunk { segment, generation, start: tail, next: tail + 1, end }));
@@ -170,17 +169,16 @@ impl Ground {
         for (label, open) in [Label::Probation, Label::Main].into_iter().zip(&mut chunks.open) {
             let Some(chunk) = open.take() else { continue };
             let Chunk { segment, generation, start, next, end } = chunk;
-            let _ = self.transact(|_| {
+            let _ = self.transact(|_, changes| {
                 if next == end || self.open_head(label) != Some((segment, generation, end)) {
                     return Decision::Leave(());
                 }
-                let mut changes = Changes::default();
                 let tail = if next == start + 1 { start } else { next };
                 if tail > start {
-                    self.set_chunk(&mut changes, segment, generation, start, tail - start);
+                    self.set_chunk(changes, segment, generation, start, tail - start);
                 }
                 changes.set(self.geometry.row_at(segment, TAIL), u64::from(tail));
-                Decision::Commit(changes, ())
+                Decision::Commit(())
             });
         }
     }

@@ -99,23 +99,24 @@ impl Ground {
         if !last && free.nth(1).is_none() {
             return Ok(false);
         }
-        self.transact(|_| {
+        self.transact(|_, changes| {
             if self.memory.load(Self::head_at(label)) != old
                 || self.takeable(segment, units) != Takeable::Now
             {
                 return Decision::Leave(true);
             }
-            match self.taking(segment, label) {
-                Some(changes) => Decision::Commit(changes, true),
-                None => Decision::Leave(true),
+            if self.taking(changes, segment, label).is_some() {
+                Decision::Commit(true)
+            } else {
+                Decision::Leave(true)
             }
         })?;
         self.count(Count::SegmentsTaken, 1);
         Ok(true)
     }
 
-    /// The words that take a segment.
-    fn taking(&self, segment: SegmentId, label: Label) -> Option<Changes> {
+    /// Adds the words that take a segment to `changes`; nothing and `None` if it cannot be taken.
+    fn taking(&self, changes: &mut Changes, segment: SegmentId, label: Label) -> Option<()> {
         let words = &self.memory;
         let state = self.state(segment)?;
         let more = self.grant_for(segment)?;
@@ -124,7 +125,6 @@ impl Ground {
         let done = (words.load(control::SYNCS_DONE) & STAMP_MASK) as u32;
         let stamp = Stamp::decode(self.row(segment, STAMP));
         let reuses = if stamp.counted_since == done { stamp.reuses.saturating_add(1) } else { 1 };
-        let mut changes = Changes::default();
         if let Some(head) = self.head(label)
             && let Some(sealed) = self.state(head).filter(|head| head.state == State::Active)
         {
@@ -151,7 +151,7 @@ impl Ground {
         if more > 0 {
             changes.update(words, control::LOG_GRANTED, |granted| granted + more);
         }
-        Some(changes)
+        Some(())
     }
 
     /// Makes sure that the first `bytes` of a segment are allocated; `false` if the disk is full.
@@ -184,16 +184,13 @@ impl Ground {
                 _ => Err(error),
             };
         }
-        self.transact(|_| {
-            let mut changes = Changes::default();
-            match self.state(segment) {
-                Some(now) if now.generation == generation && now.allocated < until => {
-                    let grown = StateWord { allocated: until, ..now };
-                    changes.set(self.geometry.state_at(segment), grown.encode());
-                    Decision::Commit(changes, true)
-                }
-                _ => Decision::Leave(true),
+        self.transact(|_, changes| match self.state(segment) {
+            Some(now) if now.generation == generation && now.allocated < until => {
+                let grown = StateWord { allocated: until, ..now };
+                changes.set(self.geometry.state_at(segment), grown.encode());
+                Decision::Commit(true)
             }
+            _ => Decision::Leave(true),
         })
     }
 
@@ -216,7 +213,7 @@ impl Ground {
     /// Frees a segment in which nothing lives, if nobody has it pinned; `true` if it is free now.
     pub fn try_free(&self, segment: SegmentId) -> Result<bool> {
         let me = self.attachment()?;
-        let drained = self.transact(|_| {
+        let drained = self.transact(|_, changes| {
             let Some(state) = self.state(segment) else { return Decision::Leave(None) };
             let is_head = [Label::Probation, Label::Main]
                 .iter()
@@ -226,10 +223,9 @@ impl Ground {
                 State::Draining if state.allocated == 0 => Decision::Leave(None),
                 State::Draining => Decision::Leave(Some(state.generation)),
                 State::Sealed | State::Victim if !is_head && self.live(segment).count == 0 => {
-                    let mut changes = Changes::default();
                     let draining = StateWord { state: State::Draining, ..state };
                     changes.set(self.geometry.state_at(segment), draining.encode());
-                    Decision::Commit(changes, Some(state.generation))
+                    Decision::Commit(Some(state.generation))
                 }
                 _ => Decision::Leave(None),
             }
@@ -238,18 +234,17 @@ impl Ground {
         if pins::is_pinned(&self.memory, &self.geometry, me.slot, segment, &me.locks) {
             return Ok(false);
         }
-        self.transact(|_| {
+        self.transact(|_, changes| {
             let state = self.state(segment).filter(|state| {
                 state.state == State::Draining
                     && state.generation == generation
                     && self.live(segment).count == 0
             });
             let Some(state) = state else { return Decision::Leave(false) };
-            let mut changes = Changes::default();
             let free = StateWord { state: State::Free, ..state };
             changes.set(self.geometry.state_at(segment), free.encode());
             changes.set(self.geometry.row_at(segment, LIVE), Live::default().encode());
-            Decision::Commit(changes, true)
+            Decision::Commit(true)
         })
     }
 
@@ -294,15 +289,14 @@ impl Ground {
     /// Punches a free segment out and takes its grant back. Between the two it is draining, so that
     /// nobody takes it.
     fn give_back_segment(&self, segment: SegmentId) -> Result<u64> {
-        let claimed = self.transact(|_| match self.state(segment) {
+        let claimed = self.transact(|_, changes| match self.state(segment) {
             Some(state)
                 if state.state == State::Free
                     || state.state == State::Draining && state.allocated == 0 =>
             {
-                let mut changes = Changes::default();
                 let held = StateWord { state: State::Draining, allocated: 0, ..state };
                 changes.set(self.geometry.state_at(segment), held.encode());
-                Decision::Commit(changes, Some(state.generation))
+                Decision::Commit(Some(state.generation))
             }
             _ => Decision::Leave(None),
         })?;
@@ -310,18 +304,17 @@ impl Ground {
         let start = self.geometry.segment_start(segment);
         space::punch(self.memory.log.file(), start, self.geometry.segment_bytes())
             .map_err(|error| self.log_error("cannot give space back", error))?;
-        self.transact(|_| {
+        self.transact(|_, changes| {
             let granted = self.row(segment, GRANTED);
             match self.state(segment) {
                 Some(state) if state.generation == generation && state.allocated == 0 => {
-                    let mut changes = Changes::default();
                     let free = StateWord { state: State::Free, ..state };
                     changes.set(self.geometry.state_at(segment), free.encode());
                     changes.set(self.geometry.row_at(segment, GRANTED), 0);
                     changes.update(&self.memory, control::LOG_GRANTED, |total| {
                         total.saturating_sub(granted)
                     });
-                    Decision::Commit(changes, granted)
+                    Decision::Commit(granted)
                 }
                 _ => Decision::Leave(0),
             }
