@@ -210,9 +210,21 @@ impl Groups {
     /// An empty slot of the group that has more of them.
     #[inline]
     pub fn emptier(&self) -> Option<Found> {
-        let [a, b] = self.slots.each_ref().map(empty_slots);
-        let mask = if b.count_ones() > a.count_ones() { b << GROUP_SLOTS } else { a };
-        (mask != 0).then(|| self.at(mask.trailing_zeros()))
+        // What is empty has tag 0, and hardly anything else has.
+        let [a, b] = self.slots.each_ref().map(|group| equal_tags(group, 0));
+        let groups = [a, b << GROUP_SLOTS];
+        let order = if b.count_ones() > a.count_ones() { [1, 0] } else { [0, 1] };
+        order.into_iter().find_map(|which| {
+            let mut mask = groups[which];
+            while mask != 0 {
+                let found = self.at(mask.trailing_zeros());
+                if found.slot.is_empty() {
+                    return Some(found);
+                }
+                mask &= mask - 1;
+            }
+            None
+        })
     }
 
     /// A bit for each of the 32 slots whose tag is equal.
@@ -239,12 +251,6 @@ impl Groups {
 #[inline]
 fn equal_tags(group: &[u64; GROUP_SLOTS], tag: u32) -> u32 {
     tags::equal(group, tag, 32 - TAG_BITS as i32)
-}
-
-/// A bit for each slot of a group in which nothing is.
-fn empty_slots(group: &[u64; GROUP_SLOTS]) -> u32 {
-    let bit = |at: usize| u32::from(group[at] == Slot::EMPTY.word()) << at;
-    (0..GROUP_SLOTS).map(bit).sum()
 }
 
 #[cfg(test)]

@@ -3,7 +3,6 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::format::place::Millis;
 
@@ -30,11 +29,15 @@ impl Clock {
     }
 }
 
-/// Now, by the wall clock; a clock set before 1970 reads as 1970.
+/// Now, by the wall clock; a clock set before 1970 reads as 1970. (A third of the instructions of
+/// `SystemTime`, which each put would notice.)
 #[inline]
 fn now() -> Millis {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Millis::new(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the kernel writes into `time`; this clock is always there.
+    unsafe { libc::clock_gettime(libc::CLOCK_REALTIME, &mut time) };
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    Millis::new(seconds.saturating_mul(1000).saturating_add(time.tv_nsec as u64 / 1_000_000))
 }
 
 /// The id that the kernel draws at each boot.
