@@ -15,7 +15,7 @@ use crate::sys::mapping::Memory;
 use crate::sys::space;
 use crate::sys::words::Words;
 
-/// Sets what this opener asks for, if it differs from what holds.
+/// Sets what this opener asks for, if it differs from what holds, and makes it hold.
 pub fn apply(request: &Request, ground: &Ground, identity: Identity) -> Result<()> {
     let options = &request.options;
     let asks = options.max_entries.is_some()
@@ -29,16 +29,18 @@ pub fn apply(request: &Request, ground: &Ground, identity: Identity) -> Result<(
         restore(request, ground)?;
     }
     if !asks {
+        // Whoever did not ask for the limits is not refused for what they cannot be brought to.
+        let _ = finish(request, ground);
         return Ok(());
     }
     let wanted = |limits| options.change(&request.directory, ground.geometry, limits);
     let memory = &ground.memory;
     if wanted(read(memory))?.is_none() {
-        return Ok(());
+        return finish(request, ground);
     }
     let path = request.path(LOG_FILE);
     let _lock = OpeningLock::acquire(&ground.attachment()?.locks, &path, options.lock_timeout)?;
-    let Some(limits) = wanted(read(memory))? else { return Ok(()) };
+    let Some(limits) = wanted(read(memory))? else { return shrink(ground) };
     prepare(ground, &limits)?;
     create::write_store(request, &Identity { limits, ..identity })?;
     write(memory, &limits);
@@ -58,6 +60,27 @@ fn restore(request: &Request, ground: &Ground) -> Result<()> {
     prepare(ground, &identity.limits)?;
     write(&ground.memory, &identity.limits);
     shrink(ground)
+}
+
+/// Goes on where whoever lowered the limits failed or died before all was gone that is too much.
+fn finish(request: &Request, ground: &Ground) -> Result<()> {
+    let memory = &ground.memory;
+    let entries_fit = memory.load(control::ENTRIES) <= memory.load(control::MAX_ENTRIES);
+    if entries_fit && bytes_over(ground) == 0 {
+        return Ok(());
+    }
+    let path = request.path(LOG_FILE);
+    let deadline = request.options.lock_timeout;
+    let _lock = OpeningLock::acquire(&ground.attachment()?.locks, &path, deadline)?;
+    shrink(ground)
+}
+
+/// Bytes granted beyond the limit.
+fn bytes_over(ground: &Ground) -> u64 {
+    let words = &ground.memory;
+    let granted =
+        words.load(control::LOG_GRANTED).saturating_add(words.load(control::INDEX_GRANTED));
+    granted.saturating_sub(ground.share())
 }
 
 /// The limits that hold.
@@ -106,8 +129,14 @@ fn prepare(ground: &Ground, limits: &Limits) -> Result<()> {
     Ok(())
 }
 
-/// Evicts until a lowered limit holds.
+/// Evicts until a lowered limit holds; what went is counted, though opening may fail.
 fn shrink(ground: &Ground) -> Result<()> {
+    let shrunk = evict_beyond(ground);
+    ground.flush_counters();
+    shrunk
+}
+
+fn evict_beyond(ground: &Ground) -> Result<()> {
     let mut worker = Worker::default();
     let words = &ground.memory;
     reclaim::recount_grants(ground)?;
@@ -117,9 +146,7 @@ fn shrink(ground: &Ground) -> Result<()> {
         }
     }
     loop {
-        let granted =
-            words.load(control::LOG_GRANTED).saturating_add(words.load(control::INDEX_GRANTED));
-        let over = granted.saturating_sub(ground.share());
+        let over = bytes_over(ground);
         if over == 0 {
             return Ok(());
         }
