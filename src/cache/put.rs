@@ -36,7 +36,8 @@ impl FileCache {
     /// - `Busy`: a stopped process holds the write lock.
     /// - `ReadOnly`, `Io`.
     ///
-    /// After an error the old value is still there.
+    /// After an error the old value is still there; after one of the sync that
+    /// [`Durability::EachWrite`] asks for, the new one is.
     pub fn insert(&self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<()> {
         self.insert_with_ttl(key, value, Ttl::Default)
     }

@@ -50,6 +50,7 @@ pub fn attach(
         sync_hook: request.seams.sync_hook.clone(),
         allocates_on_read: file_system.allocates_on_read(),
         gate: Default::default(),
+        flushing: Default::default(),
         stuck: AtomicU64::new(u64::MAX),
         full_until: AtomicU64::new(0),
     })

@@ -68,6 +68,8 @@ pub struct Ground {
     pub allocates_on_read: bool,
     /// Held through every transaction: the lock parts processes, not their threads.
     pub gate: Mutex<()>,
+    /// Held while the files are flushed.
+    pub flushing: Mutex<()>,
     /// The lock word that was last given up on: it is not waited for again while unchanged.
     pub stuck: AtomicU64,
     /// Until then (milliseconds) the disk counts as full.
