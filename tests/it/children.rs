@@ -132,6 +132,7 @@ fn a_child_plays_its_role() {
         "counters" => crate::counters::counters(directory, seed),
         "nobody" => crate::errors::nobody(directory),
         "idler" => crate::errors::idler(directory),
+        "failing" => crate::faults::failing(directory, seed),
         "filled" => crate::full::filled(directory, seed),
         "limited" => crate::full::limited(directory, seed),
         "counted" => crate::system_calls::counted(directory, seed),

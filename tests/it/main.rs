@@ -11,6 +11,7 @@ mod common;
 mod counters;
 mod errors;
 mod exercise;
+mod faults;
 mod fork;
 mod full;
 mod golden;
