@@ -47,7 +47,9 @@ pub enum Released {
 pub fn remove(ground: &Ground, hash: u64, key: &[u8]) -> Result<bool> {
     loop {
         let located = locate(ground, hash, key);
-        let Some((found, record)) = &located.entry else { return Ok(false) };
+        let Some((found, record)) = &located.entry else {
+            return ground.seen_whole().map(|()| false);
+        };
         let cleared = read::cleared(&ground.memory);
         let current = record.is_current(cleared, || ground.now());
         let released = ground.transact(|held, changes| {

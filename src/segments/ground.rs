@@ -135,7 +135,9 @@ impl Ground {
                 self.busy("a process that does not move holds the write lock")
             })?;
             let mut changes = Changes::default();
-            match decide(&held, &mut changes) {
+            let decision = decide(&held, &mut changes);
+            self.seen_whole()?;
+            match decision {
                 Decision::Leave(answer) => return Ok(answer),
                 Decision::Commit(answer) => match held.commit(&changes) {
                     Ok(()) => return Ok(answer),
@@ -147,6 +149,14 @@ impl Ground {
                 },
             }
         }
+    }
+
+    /// An error if something may have been taken for missing because a file's length was not to be had.
+    #[inline]
+    pub fn seen_whole(&self) -> Result<()> {
+        const WHAT: &str = "cannot see how long it is";
+        self.memory.log.seen_whole().map_err(|error| self.log_error(WHAT, error))?;
+        self.memory.index.seen_whole().map_err(|error| self.index_error(WHAT, error))
     }
 
     /// The error of a wait that took too long.

@@ -7,10 +7,11 @@
 
 use std::fs::File;
 use std::io;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering, fence};
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering, fence};
 
 use memmap2::{MmapOptions, MmapRaw};
 
+use super::bytes::{copy_out, load_byte, load_word, store_byte};
 use super::words::Words;
 use crate::format::intent::WordAt;
 
@@ -31,6 +32,8 @@ pub struct Mapping {
     raw: MmapRaw,
     file: File,
     backed: AtomicU64,
+    /// Why the file's length could not be seen when it was last asked for; 0: it was.
+    unseen: AtomicI32,
     writable: bool,
 }
 
@@ -48,7 +51,8 @@ impl Mapping {
             Access::Private => unsafe { options.map_copy(&file)? }.into(),
         };
         let backed = AtomicU64::new(file.metadata()?.len().min(length as u64));
-        Ok(Self { raw, file, backed, writable: access != Access::ReadOnly })
+        let unseen = AtomicI32::new(0);
+        Ok(Self { raw, file, backed, unseen, writable: access != Access::ReadOnly })
     }
 
     /// The file under the mapping.
@@ -82,10 +86,30 @@ impl Mapping {
 
     /// Asks how long the file is by now: bytes of it that are in the mapping.
     pub fn refresh(&self) -> u64 {
-        let length = self.file.metadata().map_or(0, |metadata| metadata.len());
+        let length = match self.file.metadata() {
+            Ok(metadata) => metadata.len(),
+            Err(error) => {
+                self.unseen.store(error.raw_os_error().unwrap_or(libc::EIO), Ordering::Relaxed);
+                return self.length();
+            }
+        };
         let backed = length.min(self.raw.len() as u64);
         self.backed.fetch_max(backed, Ordering::Relaxed);
+        self.unseen.store(0, Ordering::Relaxed);
         backed
+    }
+
+    /// An error if the length could not be seen of late: what is behind the end as last seen reads as if
+    /// it were not there, and nothing must be changed on the strength of that.
+    #[inline]
+    pub fn seen_whole(&self) -> io::Result<()> {
+        match self.unseen.load(Ordering::Relaxed) {
+            0 => Ok(()),
+            code => {
+                self.refresh();
+                Err(io::Error::from_raw_os_error(code))
+            }
+        }
     }
 
     /// The word at `offset`, a multiple of 8, if it is in the file.
@@ -300,54 +324,6 @@ impl Words for Memory {
     #[inline]
     fn acquire_fence(&self) {
         fence(Ordering::Acquire);
-    }
-}
-
-/// # Safety
-/// `source` points to a byte of a mapping.
-#[inline]
-unsafe fn load_byte(source: *mut u8) -> u8 {
-    // SAFETY: the caller's; bytes need no alignment.
-    unsafe { (*source.cast::<AtomicU8>()).load(Ordering::Relaxed) }
-}
-
-/// # Safety
-/// `target` points to a byte of a mapping that may be written.
-#[inline]
-unsafe fn store_byte(target: *mut u8, byte: u8) {
-    // SAFETY: the caller's; bytes need no alignment.
-    unsafe { (*target.cast::<AtomicU8>()).store(byte, Ordering::Relaxed) }
-}
-
-/// # Safety
-/// `source` points to 8 bytes of a mapping and is a multiple of 8.
-#[inline]
-unsafe fn load_word(source: *mut u8) -> u64 {
-    // SAFETY: the caller's.
-    unsafe { (*source.cast::<AtomicU64>()).load(Ordering::Relaxed) }
-}
-
-/// Copies out of a mapping by relaxed atomic words: torn bytes are possible and are caught by the
-/// CRC, a data race in the language's sense is not.
-///
-/// # Safety
-/// `source` points to `length` bytes of a mapping, `target` to as many that may be written.
-#[inline]
-unsafe fn copy_out(source: *mut u8, target: *mut u8, length: usize) {
-    let head = source.align_offset(8).min(length);
-    let words = (length - head) / 8;
-    for at in 0..head {
-        // SAFETY: `at` is below `length`.
-        unsafe { target.add(at).write(load_byte(source.add(at))) };
-    }
-    for word in 0..words {
-        let at = head + word * 8;
-        // SAFETY: `at + 8` is at most `length`; the source is aligned after the head.
-        unsafe { target.add(at).cast::<u64>().write_unaligned(load_word(source.add(at))) };
-    }
-    for at in head + words * 8..length {
-        // SAFETY: `at` is below `length`.
-        unsafe { target.add(at).write(load_byte(source.add(at))) };
     }
 }
 

@@ -4,6 +4,7 @@
 //! is here too; elsewhere than on 64-bit little-endian Linux the crate does not compile.
 #![allow(unsafe_code, reason = "this folder is where it belongs")]
 
+mod bytes;
 pub mod clock;
 pub mod files;
 pub mod fork;

@@ -113,6 +113,52 @@ fn a_limit_whose_lowering_failed_halfway_holds_after_the_next_opening() {
     assert_eq!(cache.stats().evictions - entries_gone_before(&cache, entries), entries - 100);
 }
 
+#[test]
+fn a_writer_that_cannot_see_how_long_the_files_have_become_changes_nothing() {
+    let dir = fast_directory();
+    let path = dir.path().join("cache");
+    let builder = || FileCache::builder().max_processes(4).segment_size(64 << 10);
+    let cache = builder().max_bytes(3 << 20).open(&path).unwrap();
+    put(&cache, 0, 100, ErrorKind::Full);
+    // Log and index grow far beyond what the first handle knows of.
+    let other = builder().max_bytes(16 << 20).open(&path).unwrap();
+    put(&other, 0, 6000, ErrorKind::Full);
+    let version = |key: u64| other.get(key.to_le_bytes()).map_or(0, |bytes| check(key, &bytes));
+    let decide = |call: &Call| {
+        let asks = ["statx", "fstat", "fstatat"].contains(&call.name().as_str());
+        asks.then_some(libc::EIO)
+    };
+    let act = || {
+        let mut refused = 0;
+        for key in 0..2000u64 {
+            let before = version(key);
+            let wanted = if key % 2 == 0 { 2 } else { 0 };
+            let result = match wanted {
+                0 => cache.remove(key.to_le_bytes()).map(|_| ()),
+                _ => cache.insert(key.to_le_bytes(), value(key, wanted, 100)),
+            };
+            if let Err(error) = &result {
+                assert_is_clear(error);
+                refused += 1;
+            }
+            let expected = if result.is_ok() { wanted } else { before };
+            assert_eq!(version(key), expected, "key {key} after {result:?}");
+        }
+        assert!(refused > 100, "{refused} refused");
+    };
+    match inject::run(3, decide, act) {
+        Ok(result) => result.unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+        Err(error) => return println!("skipped: the kernel lets no filter ask ({error})"),
+    }
+    // Once they are seen again, all is done.
+    let refused = (0..2000u64)
+        .filter(|key| cache.insert(key.to_le_bytes(), value(*key, 3, 100)).is_err())
+        .count();
+    assert!(refused <= 1, "{refused} refused");
+    assert!((2..2000).all(|key| version(key) == 3));
+    assert!(cache.verify().unwrap().is_sound());
+}
+
 /// What was evicted while the store was filled: all that was put but for the `entries` then left.
 fn entries_gone_before(cache: &FileCache, entries: u64) -> u64 {
     cache.stats().inserts - entries
