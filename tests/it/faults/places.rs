@@ -4,6 +4,7 @@
 use std::ffi::CString;
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use larder::{Builder, ErrorKind, FileCache};
 
@@ -172,26 +173,39 @@ fn own_process_ids() -> Option<Vec<&'static str>> {
     })
 }
 
+/// The store once a killed user's slot is to be had: the kernel takes its time with a namespace.
+fn open_in_time(builder: &Builder, path: &Path) -> FileCache {
+    let begun = Instant::now();
+    loop {
+        match builder.open(path) {
+            Err(error) if error.kind() == ErrorKind::Busy && begun.elapsed().as_secs() < 60 => {}
+            opened => return opened.unwrap(),
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
 #[test]
-fn users_in_different_pid_namespaces_take_over_from_each_other() {
+fn users_in_different_pid_namespaces_go_on_when_one_is_killed() {
     let Some(unshare) = own_process_ids() else {
         return println!("skipped: this machine gives no process ids of one's own");
     };
     let dir = fast_directory();
     let path = dir.path().join("cache");
-    let cache = FileCache::builder().max_bytes(8 << 20).max_processes(4).open(&path).unwrap();
+    let builder = FileCache::builder().max_bytes(8 << 20).max_processes(16);
+    let cache = builder.open(&path).unwrap();
     let mut random = Random::new(common::seed());
-    let begun = std::time::Instant::now();
+    let begun = Instant::now();
     let mut kills = 0;
-    while kills < 6 || begun.elapsed() < common::duration(2) {
+    while kills < 4 || begun.elapsed() < common::duration(2) {
         // Both have the same process ids.
         let start = |number| Process::start_under(&unshare, "mixed", &path, number);
         let (mut one, mut other) = (start(2 * kills + 1), start(2 * kills + 2));
         assert_eq!(one.hear().as_deref(), Some("ready"));
         assert_eq!(other.hear().as_deref(), Some("ready"));
-        std::thread::sleep(std::time::Duration::from_millis(20 + random.below(60)));
+        std::thread::sleep(Duration::from_millis(20 + random.below(60)));
         one.kill();
-        // The survivor goes on, and so does this process; the dead one's slot is to be had.
+        // The survivor goes on, and so does this process.
         for key in 0..2000u64 {
             cache.insert(key.to_le_bytes(), common::value(key, 1, 300)).unwrap();
         }
@@ -199,10 +213,35 @@ fn users_in_different_pid_namespaces_take_over_from_each_other() {
         assert!(other.finish().iter().all(|operations| operations.parse::<u64>().unwrap() > 0));
         kills += 1;
     }
-    let slots: Vec<_> = (0..3).map(|_| FileCache::open(&path).unwrap()).collect();
+    // The dead ones' slots are to be had, every one.
+    let slots: Vec<_> = (0..15).map(|_| open_in_time(&builder, &path)).collect();
     assert_eq!(slots[0].len(), cache.len());
     drop(slots);
     let report = cache.verify().unwrap();
     assert!(report.is_sound() && !report.disturbed, "{report:?}");
     common::evidence("faults", kills, "kills in a PID namespace");
+}
+
+#[test]
+fn the_lock_of_a_user_in_another_pid_namespace_is_taken_over_when_it_is_dead_and_not_before() {
+    let Some(unshare) = own_process_ids() else {
+        return println!("skipped: this machine gives no process ids of one's own");
+    };
+    let dir = fast_directory();
+    let path = dir.path().join("cache");
+    let builder = FileCache::builder().max_bytes(64 << 20).lock_timeout(Duration::from_millis(50));
+    let cache = builder.open(&path).unwrap();
+    let mut other = Process::start_under(&unshare, "dies in commit", &path, 0);
+    other.hear().unwrap();
+    for _ in 0..3 {
+        assert_eq!(cache.insert("k", "v").unwrap_err().kind(), ErrorKind::Busy);
+    }
+    other.kill();
+    let begun = Instant::now();
+    while let Err(error) = cache.insert("k", "v") {
+        assert_eq!(error.kind(), ErrorKind::Busy, "{error}");
+        assert!(begun.elapsed().as_secs() < 60, "nobody takes over");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(cache.get("before").as_deref(), Some(&b"b"[..]));
 }

@@ -135,15 +135,15 @@ fn a_sync_beside_one_that_fails_does_not_succeed() {
     let result = std::thread::scope(|scope| {
         let first = scope.spawn(|| {
             heard.lock().unwrap().recv().unwrap();
-            let error = with_a_broken_disk(&broken, 0, || cache.sync().map(|_| ()).unwrap_err());
+            let result = with_a_broken_disk(&broken, 0, || cache.sync().map(|_| ()));
             failed.wait();
-            error
+            result
         });
         let result = slow.sync();
-        first.join().unwrap().map(|error| (error, result))
+        first.join().unwrap().map(|first| (first, result))
     });
-    let Some((error, result)) = result else { return };
-    expect_failed(&error);
+    let Some((first, result)) = result else { return };
+    expect_failed(&first.unwrap_err());
     expect_failed(&result.map(|_| ()).unwrap_err());
     assert_eq!(syncs_done(&path), done, "marked synced");
 }
