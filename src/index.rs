@@ -234,14 +234,14 @@ impl Groups {
         equal_tags(a, self.probe.tag) | (equal_tags(b, self.probe.tag) << GROUP_SLOTS)
     }
 
-    /// Whether the slots that matter for the key (those of equal tag, and the one at `position`) are
-    /// the same in both: then what was found out from one holds for the other.
-    pub fn agrees_with(&self, other: &Self, position: usize) -> bool {
+    /// Whether the slots that matter for the key (those of equal tag, and the one at `position`, if
+    /// any) are the same in both: then what was found out from one holds for the other.
+    pub fn agrees_with(&self, other: &Self, position: Option<usize>) -> bool {
         self.page == other.page
             && self.all().zip(other.all()).all(|(mine, its)| {
                 let matters = mine.slot.tag() == self.probe.tag
                     || its.slot.tag() == self.probe.tag
-                    || mine.position == position;
+                    || Some(mine.position) == position;
                 !matters || mine.slot.names_same(its.slot)
             })
     }

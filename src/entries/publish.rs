@@ -139,16 +139,26 @@ fn decide(
 }
 
 impl Located {
-    /// Whether what was found out about the key still holds, asked under the lock whose transaction
-    /// is `now`: nothing was committed since, or the slots that matter are the same.
+    /// Whether what was found out about the key and the slot `target` still holds, asked under the
+    /// lock whose transaction is `now`: nothing was committed since, or the slots that matter are the
+    /// same.
     pub fn still_holds(&self, ground: &Ground, now: Lsn, target: Found) -> bool {
+        self.agrees(ground, now, Some(target.position))
+    }
+
+    /// As [`Located::still_holds`], where no slot is to be changed.
+    pub fn finds_the_same(&self, ground: &Ground, now: Lsn) -> bool {
+        self.agrees(ground, now, None)
+    }
+
+    fn agrees(&self, ground: &Ground, now: Lsn, target: Option<usize>) -> bool {
         if now == self.seen {
             return true;
         }
         let index = ground.index();
         let probe = self.groups.probe();
         index.page_of(probe.hash) == self.groups.page
-            && index.groups(probe, self.groups.page).agrees_with(&self.groups, target.position)
+            && index.groups(probe, self.groups.page).agrees_with(&self.groups, target)
     }
 }
 

@@ -3,6 +3,7 @@
 use super::locate::{Located, locate, record_of};
 use crate::error::Result;
 use crate::format::control;
+use crate::format::lock::{LockWord, Phase};
 use crate::format::place::{Address, Generation, Lsn, Millis};
 use crate::format::record::{EXPIRY_AT, encode_committed, encode_expiry};
 use crate::format::segment::{LIVE, Live, STAMP, STAMP_MASK, Stamp};
@@ -48,7 +49,10 @@ pub fn remove(ground: &Ground, hash: u64, key: &[u8]) -> Result<bool> {
     loop {
         let located = locate(ground, hash, key);
         let Some((found, record)) = &located.entry else {
-            return ground.seen_whole().map(|()| false);
+            if is_absent(ground, &located)? {
+                return ground.seen_whole().map(|()| false);
+            }
+            continue; // It may have been there all the time, and was moved meanwhile.
         };
         let cleared = read::cleared(&ground.memory);
         let current = record.is_current(cleared, || ground.now());
@@ -68,6 +72,18 @@ pub fn remove(ground: &Ground, hash: u64, key: &[u8]) -> Result<bool> {
             return Ok(current);
         }
     }
+}
+
+/// Whether a key that was not found was not there at some moment since: nothing was committed
+/// meanwhile, or nothing that matters for it.
+fn is_absent(ground: &Ground, located: &Located) -> Result<bool> {
+    let words = &ground.memory;
+    words.acquire_fence();
+    let lock = LockWord::decode(words.load(control::LOCK));
+    if lock.phase == Phase::Free && lock.sequence == located.seen {
+        return Ok(true);
+    }
+    ground.transact(|held, _| Decision::Leave(located.finds_the_same(ground, held.lsn())))
 }
 
 /// Takes away the entry whose slot is as it was found; leaves a ghost if `ghost` is set.

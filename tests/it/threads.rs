@@ -97,6 +97,49 @@ fn a_present_key_is_never_missed_while_it_is_overwritten_and_moved() {
 }
 
 #[test]
+fn what_was_removed_is_gone_though_others_move_it_meanwhile() {
+    let dir = common::fast_directory();
+    let path = dir.path().join("cache");
+    let open = || {
+        let builder = FileCache::builder().max_bytes(5 << 19).segment_size(64 << 10);
+        builder.max_processes(8).open(&path).unwrap()
+    };
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for thread in 0..5u64 {
+            let (cache, stop) = (open(), &stop);
+            scope.spawn(move || {
+                // Handles of their own, as processes have: all they share is in the files.
+                let mut random = Random::new(thread + 1);
+                while !stop.load(Ordering::Relaxed) {
+                    for _ in 0..200 {
+                        let key = 1000 * (thread + 1) + random.below(30);
+                        cache.insert(key.to_le_bytes(), value(key, 1, 1000)).unwrap();
+                    }
+                    cache.compact().unwrap();
+                }
+            });
+        }
+        let _stop = Stop(&stop);
+        let cache = open();
+        let begun = std::time::Instant::now();
+        for version in 0.. {
+            for key in 0..50u64 {
+                cache.insert(key.to_le_bytes(), value(key, version, 100)).unwrap();
+            }
+            for key in 0..50u64 {
+                cache.remove(key.to_le_bytes()).unwrap();
+                let found = cache.get(key.to_le_bytes()).map(|bytes| check(key, &bytes));
+                assert_eq!(found, None, "key {key} after {version} rounds");
+            }
+            if begun.elapsed() > common::duration(2) {
+                break;
+            }
+        }
+    });
+}
+
+#[test]
 fn views_of_many_segments_become_copies_and_the_cache_goes_on() {
     let dir = tempfile::tempdir().unwrap();
     let cache = FileCache::builder().max_bytes(8 << 20).open(dir.path().join("cache")).unwrap();
