@@ -1,7 +1,7 @@
 //! Counting anew: counters are exact after any kill, but not after damage to the file. One that is
 //! found wrong is made right here, so that it costs at most the walk that met it.
 
-use crate::entries::{self, GROWTH_LIMIT, index_bytes};
+use crate::entries::{self, GROWTH_LIMIT, Released, index_bytes};
 use crate::error::Result;
 use crate::format::control;
 use crate::format::page::{PAGE_SLOTS, PageId};
@@ -91,8 +91,9 @@ pub fn repair(ground: &Ground) -> Result<()> {
             .filter(|found| read::spot(&ground.memory, &ground.geometry, found.slot).is_none())
             .collect();
         for found in lost {
-            entries::drop_slot(ground, found)?;
-            ground.count(Count::Damaged, 1);
+            if entries::drop_slot(ground, found)? == Released::Gone {
+                ground.count(Count::Damaged, 1);
+            }
         }
     }
     recount_grants(ground)?;

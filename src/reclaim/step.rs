@@ -383,9 +383,11 @@ fn purge(ground: &Ground, worker: &mut Worker, walk: WalkWord) -> Result<()> {
                 Some(record) => {
                     treat(ground, worker, walk.purpose, found, &record, state.label, false)?;
                 }
+                // Another process may have been here first.
                 None => {
-                    entries::drop_slot(ground, found)?;
-                    ground.count(Count::Damaged, 1);
+                    if entries::drop_slot(ground, found)? == Released::Gone {
+                        ground.count(Count::Damaged, 1);
+                    }
                 }
             }
         }
