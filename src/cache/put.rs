@@ -208,7 +208,12 @@ fn shape(ground: &Ground, key: &[u8], value: &[u8]) -> Result<Shape> {
         );
     }
     let empty = Shape { value: 0, key: key.len() as u16, metadata: 0, flags: 0 };
-    let limit = ground.geometry.record_limit() - empty.bytes();
+    let Some(limit) = ground.geometry.record_limit().checked_sub(empty.bytes()) else {
+        return too_large(
+            format!("the key has {} bytes, more than an entry of this store may have", key.len()),
+            "Use a shorter key, such as a hash of it.".into(),
+        );
+    };
     match u32::try_from(value.len()) {
         Ok(value) if u64::from(value) <= limit => Ok(Shape { value, ..empty }),
         _ => too_large(

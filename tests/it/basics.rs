@@ -91,6 +91,17 @@ fn empty_and_longest_keys_and_values_are_stored_and_longer_ones_refused() {
 }
 
 #[test]
+fn a_key_that_does_not_fit_a_segment_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let builder = FileCache::builder().max_bytes(4 << 20).segment_size(64 << 10);
+    let cache = builder.open(dir.path().join("cache")).unwrap();
+    let error = cache.insert(vec![1; 65_535], "").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TooLarge);
+    cache.insert(vec![1; 65_000], "v").unwrap();
+    assert_eq!(cache.get(vec![1; 65_000]).as_deref(), Some(&b"v"[..]));
+}
+
+#[test]
 fn a_full_cache_evicts_and_stays_within_its_bytes() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("cache");
