@@ -121,6 +121,8 @@ pub fn maintain(ground: &Ground, worker: &mut Worker) -> Result<()> {
     while !clear_step(ground)? {}
     while !twin_step(ground)? {}
     ground.free_drained()?;
+    // A sweep under way has passed what has expired since.
+    while let Stepped::Past { .. } = step(ground, worker, control::WALK_UPKEEP, false)? {}
     // Whoever asks wants everything that expired, but each segment swept once.
     worker.swept = Swept::default();
     // Each walk covers a segment, so this many cover each twice.

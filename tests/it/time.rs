@@ -191,6 +191,22 @@ fn the_space_of_what_expired_comes_back_by_maintain() {
 }
 
 #[test]
+fn maintain_collects_what_expires_behind_a_sweep_under_way() {
+    let store = Timed::new(FileCache::builder().max_bytes(8 << 20).segment_size(128 << 10));
+    for key in 0..100 {
+        store.put(key, 50, Duration::from_secs(3600));
+    }
+    store.put(100, 50, Duration::from_secs(1));
+    store.put(101, 50, Duration::from_secs(3600));
+    store.pass(2_000_000);
+    // A sweep is due; this put does its share of it and passes the first records.
+    store.put(102, 50, Ttl::Never);
+    store.pass(2_000_000);
+    store.cache.maintain().unwrap();
+    assert_eq!((store.cache.len(), store.cache.iter().count()), (1, 1));
+}
+
+#[test]
 fn what_expired_goes_before_anything_live_for_want_of_bytes() {
     let store = Timed::new(FileCache::builder().max_bytes(4 << 20).segment_size(128 << 10));
     let room = store.cache.stats().segments * (128 << 10) / 2000;
