@@ -138,6 +138,7 @@ fn a_child_plays_its_role() {
         "counted" => crate::system_calls::counted(directory, seed),
         "vandal" => crate::vandal::vandal(directory, seed),
         "beside a vandal" => crate::vandal::beside(directory, seed),
+        role if role.contains("storm") => crate::storm::supervise(role, directory, seed),
         _ => panic!("no such role: {role}"),
     }
 }

@@ -24,6 +24,7 @@ mod processes;
 mod program;
 mod read_only;
 mod reader;
+mod storm;
 mod system_calls;
 mod threads;
 mod tidy;

@@ -265,63 +265,6 @@ fn a_computed_value_that_cannot_be_stored_is_returned_and_counted() {
 }
 
 #[test]
-fn a_storm_of_kills_and_stops_costs_no_byte_and_leaves_the_counters_exact() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("cache");
-    let (max_entries, max_bytes) = (3000, 6 << 20);
-    let cache = FileCache::builder()
-        .max_entries(max_entries)
-        .max_bytes(max_bytes)
-        .lock_timeout(Duration::from_secs(20))
-        .open(&path)
-        .unwrap();
-    let seed = common::seed();
-    let mut random = Random::new(seed);
-    let mut started = 0;
-    let mut start = || {
-        started += 1;
-        Process::start("mixed", &path, (seed & 0xFFFF).wrapping_add(started))
-    };
-    let mut processes: Vec<Process> = (0..4).map(|_| start()).collect();
-    let begun = Instant::now();
-    let (mut kills, mut stops) = (0, 0);
-    while begun.elapsed() < common::duration(5) {
-        std::thread::sleep(Duration::from_millis(random.below(20)));
-        let victim = random.below(processes.len() as u64) as usize;
-        if random.one_in(3) {
-            // Stopped, perhaps in the middle of a write, and continued later: a zombie writer.
-            processes[victim].signal(libc::SIGSTOP);
-            std::thread::sleep(Duration::from_millis(random.below(60)));
-            processes[victim].signal(libc::SIGCONT);
-            stops += 1;
-        } else {
-            std::mem::replace(&mut processes[victim], start()).kill();
-            kills += 1;
-        }
-        assert!(cache.len() <= max_entries && disk(&path) <= max_bytes);
-    }
-    for process in processes {
-        process.kill();
-    }
-    // What the last of them had begun is finished by the next write.
-    cache.insert("last", "x").unwrap();
-    println!("{kills} kills, {stops} stops");
-    let report = cache.verify().unwrap();
-    assert!(report.is_sound(), "{report:?}");
-    for key in 0..KEYS {
-        if let Some(bytes) = cache.get(key.to_le_bytes()) {
-            check(key, &bytes);
-        }
-    }
-    // Nothing is left pinned or locked: all segments can still be used.
-    for key in 0..20_000u64 {
-        cache.insert(key.to_le_bytes(), value(key, 1, 1000)).unwrap();
-    }
-    assert!(cache.verify().unwrap().is_sound());
-    assert!(kills > 20 && stops > 5);
-}
-
-#[test]
 fn handles_that_write_little_and_close_leave_little_unused() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("cache");
