@@ -18,6 +18,7 @@ mod golden;
 mod heads;
 mod hostile;
 mod limits;
+mod model;
 mod power;
 mod processes;
 #[cfg(feature = "cli")]

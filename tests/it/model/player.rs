@@ -1,0 +1,358 @@
+//! Carries operations out on a store and its oracle, and compares after each.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use larder::testing::Seams;
+use larder::{Builder, Durability, ErrorKind, FileCache, Stats, Ttl, View};
+use proptest::prelude::*;
+use proptest::test_runner::TestCaseError;
+
+use super::operations::{Key, Length, Limits, Lives, MANY, Op, Plan, Read, Syncs, Time, name};
+use super::oracle::{Checked, NEVER, Oracle, value};
+use super::{Form, START};
+use crate::common;
+
+/// Handles and views that are held at most.
+pub const HANDLES: usize = 3;
+const VIEWS: usize = 4;
+const CENTURY: u64 = 100 * 365 * 24 * 3_600_000;
+
+/// What went wrong that must not.
+pub fn fault(what: &str) -> impl FnOnce(larder::Error) -> TestCaseError + use<'_> {
+    move |error| TestCaseError::fail(format!("{what}: {error}"))
+}
+
+pub struct Player {
+    pub(super) form: Form,
+    pub(super) dir: tempfile::TempDir,
+    pub(super) clock: Arc<AtomicU64>,
+    pub(super) boot: u64,
+    pub(super) durability: Durability,
+    pub(super) handles: Vec<FileCache>,
+    pub(super) current: usize,
+    pub(super) views: Vec<(View, Vec<u8>)>,
+    pub(super) oracle: Oracle,
+    pub(super) version: u64,
+    pub(super) ttl_ms: Option<u64>,
+    /// The largest value under an empty key.
+    pub(super) largest: usize,
+    /// There was an entry of more than an eighth of a segment.
+    pub(super) had_large: bool,
+    /// Lowering the limit failed, as documented: the disk is over it until something is freed.
+    pub(super) over: bool,
+    /// The store in numbers, after the last operation.
+    pub(super) stats: Stats,
+    pub(super) inserts: u64,
+    pub(super) removes: u64,
+}
+
+impl Player {
+    /// A run of all operations of a plan; how many those were.
+    pub fn play(form: Form, plan: &Plan) -> Checked<u64> {
+        let dir =
+            if plan.on_disk { tempfile::tempdir().unwrap() } else { common::fast_directory() };
+        let mut player = Self {
+            form,
+            dir,
+            clock: Arc::new(AtomicU64::new(START)),
+            boot: 1,
+            durability: match plan.syncs {
+                Syncs::Never | Syncs::First => Durability::OsDecides,
+                Syncs::EachWrite => Durability::EachWrite,
+                Syncs::EverySecond => Durability::Every(Duration::from_secs(1)),
+            },
+            handles: Vec::new(),
+            current: 0,
+            views: Vec::new(),
+            oracle: Oracle::default(),
+            version: 0,
+            ttl_ms: form.ttl_ms,
+            largest: 0,
+            had_large: false,
+            over: false,
+            stats: Stats::default(),
+            inserts: 0,
+            removes: 0,
+        };
+        let first = form.create(player.builder());
+        let first = first.open(player.path()).map_err(fault("creating"))?;
+        let refused = first.insert("", vec![0; 1 << 20]).unwrap_err().to_string();
+        let limit = refused.split("more than ").nth(1).unwrap();
+        player.largest =
+            limit.split(|c: char| !c.is_ascii_digit()).next().unwrap().parse().unwrap();
+        player.handles.push(first);
+        if matches!(plan.syncs, Syncs::First) {
+            player.cache().sync().map_err(fault("a sync"))?;
+        }
+        player.refresh();
+        for operation in &plan.operations {
+            player.operate(operation)?;
+            player.compare()?;
+        }
+        player.compare_all(&player.cache())?;
+        player.compare_counters()?;
+        Ok(plan.operations.len() as u64)
+    }
+
+    pub(super) fn path(&self) -> std::path::PathBuf {
+        self.dir.path().join("cache")
+    }
+
+    pub(super) fn builder(&self) -> Builder {
+        let seams = Seams {
+            clock: Some(self.clock.clone()),
+            boot_id: Some([9, self.boot]),
+            ..Seams::default()
+        };
+        FileCache::builder().seams(seams).durability(self.durability)
+    }
+
+    pub(super) fn cache(&self) -> FileCache {
+        self.handles[self.current % self.handles.len()].clone()
+    }
+
+    pub(super) fn now(&self) -> u64 {
+        self.clock.load(Ordering::Relaxed)
+    }
+
+    /// Looks at the store in numbers: what the handle in use counted is added by that, and others
+    /// count nothing meanwhile.
+    pub(super) fn refresh(&mut self) {
+        self.stats = self.cache().stats();
+        self.oracle.evicted(self.stats.evictions);
+    }
+
+    fn operate(&mut self, operation: &Op) -> Checked {
+        match *operation {
+            Op::Put(key, length, lives) => self.put(key, length, lives),
+            Op::PutMany(first, count, length) => (first..first.saturating_add(count).min(MANY))
+                .try_for_each(|key| self.put(key, Length::Exact(length.into()), Lives::Default)),
+            Op::Read(key, read) => self.read(&self.cache(), key, read),
+            Op::Hold(key) => self.hold(key),
+            Op::LetGo => {
+                self.views.clear();
+                Ok(())
+            }
+            Op::Remove(key) => self.remove(key),
+            Op::Clear => {
+                self.cache().clear().map_err(fault("a clear"))?;
+                self.oracle.clear();
+                prop_assert_eq!(self.cache().len(), 0);
+                prop_assert!(self.cache().is_empty());
+                Ok(())
+            }
+            Op::Fill(key, computes) => self.fill(key, computes),
+            Op::Iterate => self.compare_all(&self.cache()),
+            Op::Keys => {
+                let mut keys: Vec<_> = self.cache().keys().collect();
+                keys.sort();
+                let mut pairs: Vec<_> = self.cache().iter().map(|(key, _)| key).collect();
+                pairs.sort();
+                prop_assert_eq!(keys, pairs);
+                Ok(())
+            }
+            Op::KeyTooLong => self.key_too_long(),
+            Op::Stats => self.compare_counters(),
+            Op::Sync => self.cache().sync().map(|_| ()).map_err(fault("a sync")),
+            Op::Maintain => self.maintain(),
+            Op::Compact => self.cache().compact().map(|_| ()).map_err(fault("a compaction")),
+            Op::Verify => self.verify(),
+            Op::Clock(time) => self.set_clock(time),
+            Op::Use(handle) => {
+                self.current = handle.into();
+                Ok(())
+            }
+            Op::Open(limits) => self.open(limits),
+            Op::Reopen => {
+                let at = self.current % self.handles.len();
+                self.handles.remove(at);
+                self.open(Limits::default())
+            }
+            Op::ReadOnly => {
+                let reader = self.builder().read_only(true).open(self.path());
+                self.compare_reader(&reader.map_err(fault("a reader"))?)
+            }
+            Op::Restart(limits, boots) => self.restart(limits, boots),
+        }
+    }
+
+    /// What holds after each operation.
+    fn compare(&mut self) -> Checked {
+        self.refresh();
+        let stats = self.stats.clone();
+        if self.form.roomy {
+            prop_assert_eq!(stats.evictions, 0, "there was room for everything: {:?}", stats);
+        }
+        let length = self.cache().len();
+        self.oracle.saw_length(length)?;
+        prop_assert_eq!(stats.entries, length);
+        prop_assert!(length <= stats.max_entries, "{} entries: {:?}", length, stats);
+        let disk = common::disk(&self.path());
+        self.over &= disk > stats.max_bytes;
+        prop_assert!(self.over || disk <= stats.max_bytes, "{} bytes of disk: {:?}", disk, stats);
+        prop_assert_eq!(stats.damaged, 0, "{:?}", stats);
+        for (view, bytes) in &self.views {
+            prop_assert!(view[..] == bytes[..], "a view changed");
+        }
+        Ok(())
+    }
+
+    pub(super) fn length_of(&self, key: Key, length: Length) -> usize {
+        let largest = self.largest - name(key).len().min(self.largest);
+        match length {
+            Length::Exact(length) => length.into(),
+            Length::Largest(less) => largest.saturating_sub(less.into()),
+            Length::TooLarge(more) => largest + 1 + usize::from(more),
+        }
+    }
+
+    pub(super) fn fits(&self, key: Key, length: usize) -> bool {
+        name(key).len() + length <= self.largest
+    }
+
+    pub(super) fn expiry(&self, lives: Lives) -> u64 {
+        let after = match lives {
+            Lives::Default => self.ttl_ms,
+            Lives::Ever => None,
+            Lives::Millis(after) => Some(after.into()),
+        };
+        after.map_or(NEVER, |after| (self.now() + after).min(NEVER))
+    }
+
+    /// Looks, without counting as use, so that what evictions took is known.
+    pub(super) fn look(&mut self, key: Key) -> Checked<bool> {
+        let there = self.cache().contains_key(name(key));
+        self.oracle.saw_whether(key, there, self.now())?;
+        Ok(there)
+    }
+
+    fn put(&mut self, key: Key, length: Length, lives: Lives) -> Checked {
+        self.version += 1;
+        let length = self.length_of(key, length);
+        let there = self.look(key)?;
+        let ttl = match lives {
+            Lives::Default => Ttl::Default,
+            Lives::Ever => Ttl::Never,
+            Lives::Millis(after) => Duration::from_millis(after.into()).into(),
+        };
+        let new = value(key, self.version, length);
+        let put = self.cache().insert_with_ttl(name(key), new, ttl);
+        if !self.fits(key, length) {
+            let kind = put.err().map(|error| error.kind());
+            prop_assert_eq!(kind, Some(ErrorKind::TooLarge), "{} bytes", length);
+            return self.read(&self.cache(), key, Read::Get);
+        }
+        put.map_err(fault("a put"))?;
+        if matches!(lives, Lives::Millis(0)) {
+            self.removes += u64::from(there);
+            self.oracle.remove(key);
+            return Ok(());
+        }
+        self.stored(key, self.version, length, self.expiry(lives))?;
+        self.explain(&[(key, length)])
+    }
+
+    /// An entry was stored.
+    pub(super) fn stored(&mut self, key: Key, version: u64, length: usize, expiry: u64) -> Checked {
+        self.inserts += 1;
+        self.oracle.set(key, version, length, expiry);
+        self.oracle.at(self.now());
+        Ok(())
+    }
+
+    /// These entries were stored: where others had to go for them, was there no room? The last of
+    /// them is there.
+    pub(super) fn explain(&mut self, stored: &[(Key, usize)]) -> Checked {
+        let before = self.stats.clone();
+        self.refresh();
+        let size = |&(key, length): &(Key, usize)| 64 + (name(key).len() + length) as u64;
+        self.had_large |= stored.iter().any(|entry| size(entry) * 8 > before.segment_bytes);
+        let bytes: u64 = stored.iter().map(size).sum();
+        let room = before.segments * before.segment_bytes;
+        let full = self.oracle.most() + self.oracle.cleared + 1 > before.max_entries
+            || (before.live_bytes + bytes) * 100 > room * 68;
+        let explained = full || self.had_large || self.over || !self.views.is_empty();
+        prop_assert!(
+            self.stats.evictions == before.evictions || explained,
+            "evicted though there was room: {:?}, then {:?}",
+            before,
+            self.stats
+        );
+        if let Some(&(key, _)) = stored.last() {
+            let there = self.cache().contains_key(name(key));
+            prop_assert!(there || !self.oracle.lives(key, self.now()), "{} was just stored", key);
+        }
+        Ok(())
+    }
+
+    pub(super) fn read(&mut self, cache: &FileCache, key: Key, read: Read) -> Checked {
+        let (name, now) = (name(key), self.now());
+        match read {
+            Read::Get => self.oracle.saw(key, cache.get(name).as_deref(), now),
+            Read::GetInto => {
+                let mut bytes = vec![7; 100];
+                let hit = cache.get_into(name, &mut bytes);
+                prop_assert!(hit || bytes.is_empty());
+                self.oracle.saw(key, hit.then_some(&bytes[..]), now)
+            }
+            Read::View => self.oracle.saw(key, cache.view(name).as_deref(), now),
+            Read::Contains => self.oracle.saw_whether(key, cache.contains_key(name), now),
+        }
+    }
+
+    fn hold(&mut self, key: Key) -> Checked {
+        let view = self.cache().view(name(key));
+        let now = self.now();
+        self.oracle.saw(key, view.as_deref(), now)?;
+        if self.views.len() == VIEWS {
+            self.views.remove(0);
+        }
+        self.views.extend(view.map(|view| {
+            let bytes = view.to_vec();
+            (view, bytes)
+        }));
+        Ok(())
+    }
+
+    fn remove(&mut self, key: Key) -> Checked {
+        let there = self.look(key)?;
+        let removed = self.cache().remove(name(key)).map_err(fault("a remove"))?;
+        // Its share of upkeep may evict the key first.
+        self.refresh();
+        prop_assert!(!removed || there, "it was not there");
+        self.oracle.saw_whether(key, removed, self.now())?;
+        self.removes += u64::from(removed);
+        self.oracle.remove(key);
+        prop_assert!(!self.cache().contains_key(name(key)), "what was removed is there");
+        Ok(())
+    }
+
+    fn key_too_long(&self) -> Checked {
+        let (cache, key) = (self.cache(), vec![1; 65_536]);
+        let error = cache.insert(&key, "x").unwrap_err();
+        prop_assert_eq!(error.kind(), ErrorKind::TooLarge);
+        prop_assert!(cache.get(&key).is_none() && cache.view(&key).is_none());
+        prop_assert!(!cache.contains_key(&key));
+        prop_assert!(!cache.remove(&key).map_err(fault("a remove"))?);
+        Ok(())
+    }
+
+    fn set_clock(&mut self, time: Time) -> Checked {
+        let now = self.now();
+        let then = match time {
+            Time::Forwards(by) => now + u64::from(by),
+            Time::Backwards(by) => now.saturating_sub(by.into()),
+            Time::Until(key) => self.oracle.expiry(key).unwrap_or(now),
+            Time::Far(true) => (now + CENTURY).min(NEVER - CENTURY),
+            Time::Far(false) => 0,
+        };
+        self.clock.store(then, Ordering::Relaxed);
+        self.oracle.at(then);
+        match time {
+            Time::Until(key) => self.read(&self.cache(), key, Read::Get),
+            _ => Ok(()),
+        }
+    }
+}
