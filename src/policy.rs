@@ -59,6 +59,8 @@ pub struct StoreFacts<'a> {
     pub allowed: u64,
     /// Segments that can be taken now.
     pub free: u64,
+    /// Segments that can be taken after a sync.
+    pub after_sync: u64,
     /// The most entries.
     pub max_entries: u64,
     /// Now.
@@ -102,9 +104,16 @@ pub fn plan(store: &StoreFacts<'_>, need: Need) -> Plan {
     .unwrap_or(Plan::Nothing)
 }
 
-/// Segments, if they run low; else order in the queues.
+/// Segments, if they run low; else order in the queues. Where a sync sets some free, nothing is done:
+/// the put that needs one syncs before anything live goes.
 fn tend(store: &StoreFacts<'_>) -> Option<Plan> {
-    if store.free < LOW_WATER { room(store) } else { relabel(store) }
+    if store.free >= LOW_WATER {
+        relabel(store)
+    } else if store.free + store.after_sync < LOW_WATER {
+        room(store)
+    } else {
+        None
+    }
 }
 
 /// A segment by reclaiming one: dead space first, live entries only where there is too little of it.
@@ -297,6 +306,7 @@ mod tests {
             segment_units: 100,
             allowed: segments.len() as u64,
             free: 0,
+            after_sync: 0,
             max_entries: u64::MAX,
             now: Millis::new(10_000),
         }

@@ -87,6 +87,7 @@ impl Facts {
             segment_units: self.segment_units,
             allowed: self.allowed,
             free: self.free,
+            after_sync: self.after_sync,
             max_entries: self.max_entries,
             now: self.now,
         }
