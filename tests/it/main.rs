@@ -20,6 +20,7 @@ mod hostile;
 mod limits;
 mod model;
 mod power;
+mod power_cases;
 mod processes;
 #[cfg(feature = "cli")]
 mod program;

@@ -1,0 +1,282 @@
+//! Power cuts by hand: states that chance builds seldom, each against one rule of the barrier.
+//!
+//! `base` is what the last sync has made durable, `now` what the kernel may have written since.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use larder::FileCache;
+use larder::testing::{Seams, SyncHook, SyncMoment};
+
+use crate::common::{self, Random, check, value};
+
+const PAGE: usize = 4096;
+/// Bytes of the control block of a store for four processes.
+const CONTROL: usize = 0x50000;
+
+/// Both files at a moment.
+#[derive(Clone, Default)]
+struct Files {
+    log: Vec<u8>,
+    index: Vec<u8>,
+}
+
+impl Files {
+    fn read(directory: &Path) -> Self {
+        let read = |name| std::fs::read(directory.join(name)).unwrap();
+        Self { log: read("log"), index: read("index") }
+    }
+
+    /// With a part of the log as of another moment.
+    fn with_log(mut self, part: std::ops::Range<usize>, of: &Self) -> Self {
+        self.log.resize(self.log.len().max(of.log.len()), 0);
+        let part = part.start..part.end.min(of.log.len());
+        self.log[part.clone()].copy_from_slice(&of.log[part]);
+        self
+    }
+
+    /// With a page of the index as of another moment: 0 is its header.
+    fn with_page(mut self, page: usize, of: &Self) -> Self {
+        self.index.resize(self.index.len().max(of.index.len()), 0);
+        let part = page * PAGE..(page + 1) * PAGE;
+        match of.index.get(part.clone()) {
+            Some(bytes) => self.index[part].copy_from_slice(bytes),
+            None => self.index[part].fill(0),
+        }
+        self
+    }
+}
+
+/// Where the stores of a test are, and how many there were.
+struct Place {
+    root: tempfile::TempDir,
+    opened: AtomicU64,
+}
+
+impl Place {
+    fn new() -> Self {
+        Self { root: common::fast_directory(), opened: AtomicU64::new(0) }
+    }
+
+    fn first(&self) -> PathBuf {
+        self.root.path().join("first")
+    }
+
+    fn create(&self, seams: Seams) -> FileCache {
+        let builder = FileCache::builder().max_bytes(3 << 20).segment_size(64 << 10);
+        builder.max_processes(4).seams(seams).open(self.first()).unwrap()
+    }
+
+    /// Looks at what a cut left, as after another boot.
+    fn after<T>(
+        &self,
+        files: &Files,
+        seams: Seams,
+        look: impl FnOnce(&FileCache, &Path) -> T,
+    ) -> T {
+        let number = self.opened.fetch_add(1, Ordering::Relaxed);
+        let directory = self.root.path().join(number.to_string());
+        std::fs::create_dir(&directory).unwrap();
+        std::fs::copy(self.first().join("store"), directory.join("store")).unwrap();
+        std::fs::write(directory.join("log"), &files.log).unwrap();
+        std::fs::write(directory.join("index"), &files.index).unwrap();
+        let seams = Seams { boot_id: Some([3, number]), ..seams };
+        let cache = FileCache::builder().seams(seams).open(&directory).unwrap();
+        assert!(cache.opening().other_boot, "{:?}", cache.opening());
+        let answer = look(&cache, &directory);
+        drop(cache);
+        std::fs::remove_dir_all(directory).unwrap();
+        answer
+    }
+
+    fn evidence(&self, what: &str) {
+        common::evidence("power", self.opened.load(Ordering::Relaxed), what);
+    }
+}
+
+fn version(cache: &FileCache, key: u64) -> Option<u64> {
+    cache.get(key.to_le_bytes()).map(|bytes| check(key, &bytes))
+}
+
+fn insert(cache: &FileCache, key: u64, version: u64, length: usize) {
+    cache.insert(key.to_le_bytes(), value(key, version, length)).unwrap();
+}
+
+/// An index that grows, and what of it the syncs have covered.
+struct Growth {
+    place: Place,
+    random: Random,
+    base: Files,
+    /// What a sync under way has flushed.
+    flushing: Files,
+    /// Keys from 0 that are stored, and those that the last sync covered.
+    stored: u64,
+    covered: u64,
+}
+
+impl Growth {
+    /// Cuts before each flush of a sync. The log is flushed again only after both.
+    fn flush(&mut self, moment: SyncMoment) {
+        let now = Files::read(&self.place.first());
+        match moment {
+            SyncMoment::Log if self.flushing.index.is_empty() => self.flushing.log = now.log,
+            SyncMoment::Log => self.base = self.flushing.clone(),
+            SyncMoment::Index => self.flushing.index = now.index,
+            SyncMoment::Done => {
+                self.base = now;
+                self.flushing = Files::default();
+                self.covered = self.stored;
+            }
+        }
+        if self.covered > 0 {
+            self.cut();
+        }
+    }
+
+    /// Cuts with any one page of the index old or new against all others, and each part of the log
+    /// old or new.
+    fn cut(&mut self) {
+        let now = Files::read(&self.place.first());
+        let pages = (now.index.len() / PAGE) as u64;
+        for variant in 0..24 {
+            // The first page, from which most were split off, more often than the others.
+            let page = if variant < 8 { 1 } else { self.random.below(pages) as usize };
+            let one = self.random.one_in(2);
+            let (most, other) = if one { (&self.base, &now) } else { (&now, &self.base) };
+            let mut files = most.clone().with_page(page, other);
+            for part in [0..PAGE, PAGE..CONTROL, CONTROL..now.log.len()] {
+                let of = if self.random.one_in(2) { &now } else { &self.base };
+                files = files.with_log(part, of);
+            }
+            self.place.after(&files, Seams::default(), |cache, _| {
+                let lost = |key: &u64| version(cache, *key).is_none() && *key < self.covered;
+                let lost: Vec<u64> = (0..self.stored).filter(lost).collect();
+                assert!(lost.is_empty(), "of {} keys, page {page} {one}: {lost:?}", self.covered);
+            });
+        }
+    }
+}
+
+#[test]
+fn a_split_that_no_sync_covers_loses_nothing_whichever_pages_were_written() {
+    let growth = Arc::new(Mutex::new(Growth {
+        place: Place::new(),
+        random: Random::new(common::seed()),
+        base: Files::default(),
+        flushing: Files::default(),
+        stored: 0,
+        covered: 0,
+    }));
+    let told = growth.clone();
+    let hook = SyncHook(Arc::new(move |moment| {
+        told.lock().unwrap().flush(moment);
+    }));
+    let cache =
+        growth.lock().unwrap().place.create(Seams { sync_hook: Some(hook), ..Seams::default() });
+    // Page 0 fills up with what later splits left behind, until puts want those slots.
+    for key in 0..3500 {
+        insert(&cache, key, 1, 24);
+        let mut known = growth.lock().unwrap();
+        known.stored = key + 1;
+        if key > 2000 && key % 300 == 0 {
+            known.cut();
+        }
+        drop(known);
+        if key == 180 {
+            cache.sync().unwrap();
+        }
+    }
+    assert!(cache.stats().syncs > 1, "no put found foreign slots alone: {:?}", cache.stats());
+    assert_eq!(cache.stats().evictions, 0);
+    growth.lock().unwrap().place.evidence("cuts between a split and its sync");
+}
+
+#[test]
+fn what_a_cut_took_back_is_not_taken_for_what_is_written_at_the_same_place_later() {
+    let place = Place::new();
+    let cache = place.create(Seams::default());
+    let put = |cache: &FileCache, version| insert(cache, 7, version, 1000);
+    // One key, so that every record fits every place; the log used up, so that segments are reused.
+    (0..4000).for_each(|version| put(&cache, version));
+    cache.sync().unwrap();
+    let base = Files::read(&place.first());
+    (4000..6000).for_each(|version| put(&cache, version));
+    let now = Files::read(&place.first());
+    // The records reached the disk, and nothing that names them.
+    let cut = base.with_log(CONTROL..now.log.len(), &now);
+    place.after(&cut, Seams::default(), |cache, directory| {
+        assert_eq!(version(cache, 7), Some(3999));
+        cache.sync().unwrap();
+        let base = Files::read(directory);
+        for newest in 10_000..10_300 {
+            put(cache, newest);
+            if newest % 7 != 0 {
+                continue;
+            }
+            // Now all that names records reached it, and they did not.
+            let now = Files::read(directory);
+            let cut = now.with_log(CONTROL..base.log.len(), &base);
+            let found = place.after(&cut, Seams::default(), |cache, _| version(cache, 7));
+            let may_be = |version| version == 3999 || (10_000..=newest).contains(&version);
+            assert!(found.is_none_or(may_be), "version {found:?} is back");
+        }
+    });
+    place.evidence("cuts of records where older ones were cut");
+}
+
+#[test]
+fn an_older_version_that_a_split_left_does_not_outlive_the_newer() {
+    let place = Place::new();
+    let clock = Arc::new(AtomicU64::new(1_700_000_000_000));
+    let seams = || Seams { clock: Some(clock.clone()), ..Seams::default() };
+    let cache = place.create(seams());
+    (0..150).for_each(|key| insert(&cache, key, 1, 24));
+    cache.sync().unwrap();
+    (1000..1800).for_each(|key| insert(&cache, key, 1, 24));
+    for key in 0..150u64 {
+        cache.remove(key.to_le_bytes()).unwrap();
+    }
+    // Stored again, and not where they were.
+    for key in (0..150u64).rev() {
+        let new = value(key, 2, 24);
+        cache.insert_with_ttl(key.to_le_bytes(), new, Duration::from_secs(60)).unwrap();
+    }
+    let now = Files::read(&place.first());
+    place.after(&now, seams(), |cache, _| {
+        let newer: Vec<u64> = (0..150).filter(|&key| version(cache, key) == Some(2)).collect();
+        assert!(newer.len() > 100, "{newer:?}");
+        clock.fetch_add(61_000, Ordering::Relaxed);
+        for &key in &newer {
+            assert_eq!(version(cache, key), None, "key {key}");
+        }
+        // The newer ones are collected.
+        cache.maintain().unwrap();
+        for &key in &newer {
+            assert_eq!(version(cache, key), None, "key {key} is back");
+        }
+    });
+    place.evidence("cuts that leave two versions of a key");
+}
+
+#[test]
+fn upkeep_beside_the_first_sync_of_a_store_evicts_nothing() {
+    let place = Place::new();
+    let shared: Arc<Mutex<Option<FileCache>>> = Arc::default();
+    let (told, done) = (shared.clone(), AtomicBool::new(false));
+    // No free segment can be taken now: they wait for this sync.
+    let hook = SyncHook(Arc::new(move |_| {
+        if !done.swap(true, Ordering::Relaxed) {
+            let cache = told.lock().unwrap().take().unwrap();
+            cache.maintain().unwrap();
+            (50..60).for_each(|key| insert(&cache, key, 1, 500));
+        }
+    }));
+    let cache = place.create(Seams { sync_hook: Some(hook), ..Seams::default() });
+    *shared.lock().unwrap() = Some(cache.clone());
+    (0..50).for_each(|key| insert(&cache, key, 1, 500));
+    cache.sync().unwrap();
+    assert_eq!(cache.stats().evictions, 0);
+    assert!((0..60).all(|key| version(&cache, key) == Some(1)));
+}
