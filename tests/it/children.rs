@@ -136,6 +136,7 @@ fn a_child_plays_its_role() {
         "filled" => crate::full::filled(directory, seed),
         "limited" => crate::full::limited(directory, seed),
         "counted" => crate::system_calls::counted(directory, seed),
+        "power load" => crate::real_power::load(directory, seed),
         "vandal" => crate::vandal::vandal(directory, seed),
         "beside a vandal" => crate::vandal::beside(directory, seed),
         role if role.contains("storm") => crate::storm::supervise(role, directory, seed),

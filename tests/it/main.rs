@@ -26,6 +26,7 @@ mod processes;
 mod program;
 mod read_only;
 mod reader;
+mod real_power;
 mod storm;
 mod system_calls;
 mod threads;
