@@ -201,7 +201,7 @@ impl Proof {
                 command.current_dir(&self.root).args(["--exact", test, "--nocapture"]);
                 command.envs(variables.map(|(name, value)| (name, value.to_string())));
                 let said = variables.map(|(name, value)| format!("{name}={value}")).join(" ");
-                let repeat = format!("{said} {} --exact {test} --nocapture", binary.path.display());
+                let repeat = repeat(part, test, &said);
                 let log = self.log(kind.name, test, seed);
                 let deadline = PATIENCE + Duration::from_secs(3 * slice);
                 let job = job::run(command, &log, deadline)?;
@@ -301,6 +301,14 @@ impl Proof {
         }
         Ok(())
     }
+}
+
+/// The command that repeats a run, for those who have not this binary.
+fn repeat(part: Part, test: &str, variables: &str) -> String {
+    let part = if part == Part::Lib { "--lib" } else { "--test it" };
+    format!(
+        "{variables} cargo test --profile proof --all-features {part} -- --exact {test} --nocapture"
+    )
 }
 
 fn remove(log: &Path) -> Result<()> {
