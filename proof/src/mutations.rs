@@ -76,8 +76,14 @@ pub fn mutations(options: &Options) -> Result<bool> {
         return Ok(true);
     }
     let target = binaries::target_directory(&root)?;
-    let bench =
-        Bench { tree: target.join("proof-tree"), logs: target.join("proof-logs"), root, target };
+    // A directory of its own to build in: cargo takes two copies of a package for the same.
+    let place = target.join("proof-mutations");
+    let bench = Bench {
+        root,
+        tree: place.join("tree"),
+        logs: place.join("logs"),
+        target: place.join("build"),
+    };
     fs::create_dir_all(&bench.logs)?;
     let unable = if options.unchecked { BTreeMap::new() } else { bench.check_unbroken(&chosen)? };
     let mut outcomes = Vec::new();
