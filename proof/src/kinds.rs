@@ -11,6 +11,16 @@ pub enum By {
     Miri(&'static [&'static str]),
 }
 
+impl By {
+    /// The part whose tests run.
+    pub const fn part(self) -> Option<Part> {
+        match self {
+            Self::Tests(part, _) | Self::TestsAndTargets(part, _) => Some(part),
+            Self::Miri(_) => None,
+        }
+    }
+}
+
 /// A part of the package that has tests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {

@@ -1,7 +1,7 @@
 //! The verb `run`: every test of the chosen kinds, again and again with new seeds, until the time is
 //! used up.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -39,6 +39,9 @@ pub struct Options {
     /// Kinds that run side by side.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=64))]
     jobs: u64,
+    /// The profile to build the tests in.
+    #[arg(long, default_value = "proof")]
+    profile: String,
     /// Also write the results to a file, as JSON.
     #[arg(long)]
     json: Option<PathBuf>,
@@ -96,7 +99,9 @@ pub fn run(options: &Options) -> Result<bool> {
     eprintln!("seed: {seed}");
     let logs = target.join("proof-logs").join(format!("{}", now.as_secs()));
     fs::create_dir_all(&logs)?;
-    let binaries = binaries::build(&root, &target, "proof", &[Part::Lib, Part::It])?;
+    let parts: BTreeSet<Part> = chosen.iter().filter_map(|kind| kind.by.part()).collect();
+    let parts: Vec<Part> = parts.into_iter().collect();
+    let binaries = binaries::build(&root, &target, &options.profile, &parts)?;
     let proof = Proof { root, target, logs, binaries, seed, runs: AtomicU64::new(0) };
 
     let shares: u64 = chosen.iter().map(|kind| kind.share).sum();
