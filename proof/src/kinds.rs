@@ -123,7 +123,7 @@ pub const KINDS: [Kind; 9] = [
     Kind {
         name: "fuzz",
         shows: "hostile bytes are misses or clear errors",
-        by: By::TestsAndTargets(Part::It, &["fuzz", "hostile", "vandal", "forged"]),
+        by: By::TestsAndTargets(Part::It, &["fuzz", "hostile", "vandal", "forged", "corpus"]),
         needs: "cargo-fuzz and a nightly toolchain for the targets",
         share: 12,
         test_is_case: false,
