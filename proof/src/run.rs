@@ -196,6 +196,7 @@ impl Proof {
             .collect();
         result.tests += tests.len() as u64;
         let end = Instant::now() + budget;
+        let mut again = false;
         let slice = (budget.as_secs() / tests.len().max(1) as u64).clamp(1, LONGEST);
         while !tests.is_empty() {
             let mut gone = Vec::new();
@@ -214,12 +215,17 @@ impl Proof {
                     gone.push(test);
                 }
                 self.count(kind, test, repeat, job, result)?;
-                if Instant::now() >= end {
+                // However short the time, each runs once.
+                if again && Instant::now() >= end {
                     return Ok(());
                 }
             }
             // What cannot be done here is not asked again.
             tests.retain(|test| !gone.contains(test));
+            again = true;
+            if Instant::now() >= end {
+                break;
+            }
         }
         Ok(())
     }
