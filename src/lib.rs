@@ -65,7 +65,7 @@ pub use open::{Opening, Verification};
 #[doc(hidden)]
 pub mod testing {
     pub use crate::format::decode;
-    pub use crate::open::{Seams, SyncHook, SyncMoment};
+    pub use crate::open::{Seams, SyncHook, SyncMoment, pass_for};
 }
 
 /// The README's example, so that it compiles.

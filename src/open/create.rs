@@ -154,11 +154,12 @@ pub fn write_header(
     store_id: [u64; 2],
 ) {
     let at = |word: WordAt| place(word.offset());
+    // First, so that what a creator leaves that is killed here is known to be larder's.
+    memory.store(at(control::MAGIC), magic);
     memory.store(at(control::STORE_ID), store_id[0]);
     memory.store(at(control::STORE_ID).plus(1), store_id[1]);
     let version = control::encode_version(magic, FORMAT_VERSION, store_id);
     memory.store(at(control::VERSION), version);
-    memory.store(at(control::MAGIC), magic);
 }
 
 /// The control words of a store with nothing in it.

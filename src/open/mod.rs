@@ -6,6 +6,7 @@
 
 mod attach;
 mod boot;
+mod copies;
 mod create;
 mod heads;
 mod limits;
@@ -14,6 +15,7 @@ mod moves;
 mod reader;
 mod verify;
 
+pub use copies::pass_for;
 pub use verify::{Verification, verify};
 
 use std::fs::File;

@@ -137,6 +137,8 @@ fn a_child_plays_its_role() {
         "limited" => crate::full::limited(directory, seed),
         "counted" => crate::system_calls::counted(directory, seed),
         "power load" => crate::real_power::load(directory, seed),
+        #[cfg(target_arch = "x86_64")]
+        "stepped" => crate::steps::stepped(directory),
         "vandal" => crate::vandal::vandal(directory, seed),
         "beside a vandal" => crate::vandal::beside(directory, seed),
         role if role.contains("storm") => crate::storm::supervise(role, directory, seed),

@@ -27,6 +27,8 @@ mod program;
 mod read_only;
 mod reader;
 mod real_power;
+#[cfg(target_arch = "x86_64")]
+mod steps;
 mod storm;
 mod system_calls;
 mod threads;

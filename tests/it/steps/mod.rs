@@ -1,0 +1,238 @@
+//! A kill at every instruction, and a stop at any.
+//!
+//! A child is stepped through an operation by ptrace. Whenever a step has changed the files, they are
+//! copied, and the copy is opened as another process finds the store after a kill right there. (Each
+//! kill on the store itself would mean to begin anew for every instruction.) At other moments the
+//! child is left stopped while the tester works with the store, and then goes on: a zombie writer.
+
+mod examine;
+mod operations;
+mod role;
+mod shadow;
+mod tracee;
+mod zombie;
+
+pub use role::stepped;
+
+use std::path::Path;
+use std::time::Instant;
+
+use larder::testing::pass_for;
+
+use crate::common::{self, Random};
+use examine::{COMMIT, Contents, Examiner, LOCK, Rule, read_all};
+use operations::{Operation, open, operations};
+use role::MAX_PROCESSES;
+use shadow::Shadow;
+use tracee::{Stepped, Tracee};
+use zombie::{Size, Zombie};
+
+/// The whole directory is compared after so many steps: no change was overlooked.
+const LOOK_EVERY: u64 = 1 << 14;
+/// States from the beginning of an operation that are looked at in a short run too.
+const FIRST_STATES: u64 = 12;
+
+/// What came of the kills of an operation.
+#[derive(Default)]
+struct Tally {
+    steps: u64,
+    states: u64,
+    opened: u64,
+}
+
+impl Tally {
+    fn add(&mut self, other: &Self) {
+        self.steps += other.steps;
+        self.states += other.states;
+        self.opened += other.opened;
+    }
+}
+
+/// A store whose last writer was killed when it had committed and not yet stored all.
+struct Wreck {
+    root: tempfile::TempDir,
+    rule: Rule,
+}
+
+/// The stepping through one operation.
+struct Run {
+    shadow: Shadow,
+    rule: Rule,
+    examiner: Examiner,
+    share: u64,
+    states: u64,
+    commits: u64,
+    wreck: Option<Wreck>,
+}
+
+impl Run {
+    /// Steps through these commands; `None` where processes may not be traced.
+    fn through(operation: Operation, is_short: bool, random: &mut Random) -> Option<(Tally, Self)> {
+        let root = common::fast_directory();
+        let directory = root.path().join("store");
+        let mut child = Tracee::start(&directory)?;
+        for command in &operation.prepare {
+            child.run(command);
+        }
+        let mut run = Self::begin(&directory, &operation, is_short);
+        run.rule.before = run.contents();
+        let tally = run.step_through(&operation, child, random);
+        Some((tally, run))
+    }
+
+    /// The first to come to a wreck is killed in turn.
+    fn through_wreck(wreck: Wreck, is_short: bool, random: &mut Random) -> Option<Tally> {
+        let directory = wreck.root.path().join("store");
+        let operation = operations::takeover(wreck.rule);
+        // With all other slots taken it gets that of the dead one, and finishes what that one began
+        // before it does anything. Else its first put finds the lock held.
+        let others = if random.one_in(2) { MAX_PROCESSES - 1 } else { 0 };
+        let others: Vec<_> = (0..others).map(|_| open(&directory, &operation.rule)).collect();
+        let child = Tracee::start(&directory)?;
+        let mut run = Self::begin(&directory, &operation, is_short);
+        let tally = run.step_through(&operation, child, random);
+        drop(others);
+        Some(tally)
+    }
+
+    fn begin(directory: &Path, operation: &Operation, is_short: bool) -> Self {
+        Self {
+            shadow: Shadow::of(directory),
+            rule: operation.rule.clone(),
+            examiner: Examiner::default(),
+            share: if is_short { operation.share } else { 1 },
+            states: 0,
+            commits: 0,
+            wreck: None,
+        }
+    }
+
+    /// What the store holds.
+    fn contents(&self) -> Contents {
+        let root = common::fast_directory();
+        let copy = root.path().join("copy");
+        self.shadow.copy_to(&copy);
+        pass_for(&copy, &self.shadow.directory).unwrap();
+        read_all(&open(&copy, &self.rule))
+    }
+
+    fn step_through(
+        &mut self,
+        operation: &Operation,
+        mut child: Tracee,
+        random: &mut Random,
+    ) -> Tally {
+        for command in &operation.commands {
+            child.begin(command);
+            self.follow(&mut child, random);
+            child.finish(true);
+        }
+        self.shadow.refresh();
+        self.examiner.kill(&self.shadow, &self.rule, random);
+        self.examiner.end(&self.rule);
+        let tally = Tally { steps: child.steps, states: self.states, opened: self.examiner.opened };
+        let Tally { steps, states, opened } = tally;
+        println!("{}: {steps} steps, {states} states, {opened} opened", operation.name);
+        tally
+    }
+
+    /// Steps to the mark at the end of a command.
+    fn follow(&mut self, child: &mut Tracee, random: &mut Random) {
+        loop {
+            let changed = match child.step() {
+                Stepped::Marked => return,
+                Stepped::Quietly => false,
+                Stepped::Wrote { file, offset, length } => self.shadow.look(&file, offset, length),
+                Stepped::Called => self.shadow.refresh(),
+            };
+            if child.steps.is_multiple_of(LOOK_EVERY) {
+                assert!(changed || !self.shadow.refresh(), "a change was overlooked");
+            }
+            if changed {
+                self.states += 1;
+                self.keep_wreck(random);
+                if self.states <= FIRST_STATES || random.one_in(self.share) {
+                    self.examiner.kill(&self.shadow, &self.rule, random);
+                }
+            }
+        }
+    }
+
+    /// Keeps one of the states in which the lock says that words are to be stored.
+    fn keep_wreck(&mut self, random: &mut Random) {
+        if self.shadow.word(LOCK) & 3 != COMMIT || self.rule.mends {
+            return;
+        }
+        self.commits += 1;
+        if random.one_in(self.commits) {
+            let root = common::fast_directory();
+            let copy = root.path().join("store");
+            self.shadow.copy_to(&copy);
+            pass_for(&copy, &self.shadow.directory).unwrap();
+            self.wreck = Some(Wreck { root, rule: self.rule.clone() });
+        }
+    }
+}
+
+/// Steps through an operation, and through a takeover of what a kill in it left.
+fn kill_everywhere(operation: Operation, is_short: bool, random: &mut Random) -> Option<Tally> {
+    let (mut tally, mut run) = Run::through(operation, is_short, random)?;
+    if let Some(wreck) = run.wreck.take().filter(|_| !is_short || random.one_in(4)) {
+        tally.add(&Run::through_wreck(wreck, is_short, random)?);
+    }
+    Some(tally)
+}
+
+#[test]
+fn a_kill_at_any_instruction_costs_nothing() {
+    let seed = common::seed();
+    let deadline = Instant::now() + common::duration(0);
+    let begun = Instant::now();
+    let mut random = Random::new(seed);
+    let mut total = Tally::default();
+    // In a short run those that take many instructions take turns.
+    let [mut operations, mut long] = operations(&mut random);
+    operations.push(long.swap_remove(random.below(long.len() as u64) as usize));
+    let mut is_short = true;
+    loop {
+        for operation in operations {
+            let Some(tally) = kill_everywhere(operation, is_short, &mut random) else { return };
+            total.add(&tally);
+            if !is_short && Instant::now() >= deadline {
+                break;
+            }
+        }
+        if Instant::now() >= deadline {
+            break;
+        }
+        is_short = false;
+        operations = operations::operations(&mut random).into_iter().flatten().collect();
+        // So that each has its turn, however short the run.
+        let middle = random.below(operations.len() as u64) as usize;
+        operations.rotate_left(middle);
+    }
+    let Tally { steps, states, opened } = total;
+    let rate = opened as f64 / begun.elapsed().as_secs_f64();
+    println!("{steps} steps, {states} states, {opened} opened, {rate:.0} kills a second");
+    common::evidence("steps", opened, "kills at an instruction");
+}
+
+#[test]
+fn a_writer_that_was_stopped_at_any_instruction_goes_on_without_harm() {
+    let mut random = Random::new(common::seed());
+    let begun = Instant::now();
+    let (mut rounds, mut in_commit) = (0, 0);
+    let is_short = common::duration(0).is_zero();
+    while rounds == 0 || begun.elapsed() < common::duration(0) {
+        for size in [Size::Small, Size::ManyEntries, Size::ManyBytes] {
+            let Some(mut zombie) = Zombie::new(size) else { return };
+            for _ in 0..if is_short { 20 } else { 200 } {
+                zombie.round(if is_short { 8000 } else { 100_000 }, &mut random);
+                rounds += 1;
+            }
+            in_commit += zombie.stops_in_commit;
+        }
+    }
+    println!("{rounds} stops, {in_commit} of them in the middle of a commit");
+    common::evidence("steps", rounds, "stops at an instruction, others at work meanwhile");
+}
