@@ -14,6 +14,7 @@ use crate::common::{Random, check, disk, value};
 /// Where the lock word stands in the log, and its phases (see `format.md`).
 pub const LOCK: usize = 0x080;
 pub const FREE: u64 = 0;
+pub const HELD: u64 = 1;
 pub const COMMIT: u64 = 2;
 
 /// A key that no operation uses.

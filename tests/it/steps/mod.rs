@@ -174,44 +174,56 @@ impl Run {
     }
 }
 
-/// Steps through an operation, and through a takeover of what a kill in it left.
-fn kill_everywhere(operation: Operation, is_short: bool, random: &mut Random) -> Option<Tally> {
-    let (mut tally, mut run) = Run::through(operation, is_short, random)?;
-    if let Some(wreck) = run.wreck.take().filter(|_| !is_short || random.one_in(4)) {
-        tally.add(&Run::through_wreck(wreck, is_short, random)?);
+/// The kills of a whole run.
+struct Kills {
+    random: Random,
+    total: Tally,
+    /// Wrecks of a short run that are still to be looked at.
+    wrecks: u64,
+    deadline: Instant,
+}
+
+impl Kills {
+    /// Steps through operations, and through takeovers of what kills in them left; `None` where
+    /// processes may not be traced.
+    fn run(&mut self, operations: Vec<Operation>, is_short: bool) -> Option<()> {
+        for operation in operations {
+            let (tally, mut run) = Run::through(operation, is_short, &mut self.random)?;
+            self.total.add(&tally);
+            let chosen = !is_short || self.wrecks > 0 && self.random.one_in(3);
+            if let Some(wreck) = run.wreck.take().filter(|_| chosen) {
+                self.wrecks = self.wrecks.saturating_sub(1);
+                self.total.add(&Run::through_wreck(wreck, is_short, &mut self.random)?);
+            }
+            if !is_short && Instant::now() >= self.deadline {
+                break;
+            }
+        }
+        Some(())
     }
-    Some(tally)
 }
 
 #[test]
 fn a_kill_at_any_instruction_costs_nothing() {
-    let seed = common::seed();
-    let deadline = Instant::now() + common::duration(0);
+    let random = Random::new(common::seed());
     let begun = Instant::now();
-    let mut random = Random::new(seed);
-    let mut total = Tally::default();
-    // In a short run those that take many instructions take turns.
-    let [mut operations, mut long] = operations(&mut random);
-    operations.push(long.swap_remove(random.below(long.len() as u64) as usize));
-    let mut is_short = true;
-    loop {
-        for operation in operations {
-            let Some(tally) = kill_everywhere(operation, is_short, &mut random) else { return };
-            total.add(&tally);
-            if !is_short && Instant::now() >= deadline {
-                break;
-            }
-        }
-        if Instant::now() >= deadline {
-            break;
-        }
-        is_short = false;
-        operations = operations::operations(&mut random).into_iter().flatten().collect();
+    let deadline = begun + common::duration(0);
+    let mut kills = Kills { random, total: Tally::default(), wrecks: 1, deadline };
+    // In a short run those that take many instructions take turns, by the seed.
+    let [mut chosen, mut long] = operations(&mut kills.random);
+    chosen.push(long.swap_remove(kills.random.below(long.len() as u64) as usize));
+    let mut done = kills.run(chosen, true);
+    while done.is_some() && Instant::now() < deadline {
+        let mut all: Vec<_> = operations(&mut kills.random).into_iter().flatten().collect();
         // So that each has its turn, however short the run.
-        let middle = random.below(operations.len() as u64) as usize;
-        operations.rotate_left(middle);
+        let middle = kills.random.below(all.len() as u64) as usize;
+        all.rotate_left(middle);
+        done = kills.run(all, false);
     }
-    let Tally { steps, states, opened } = total;
+    if done.is_none() {
+        return;
+    }
+    let Tally { steps, states, opened } = kills.total;
     let rate = opened as f64 / begun.elapsed().as_secs_f64();
     println!("{steps} steps, {states} states, {opened} opened, {rate:.0} kills a second");
     common::evidence("steps", opened, "kills at an instruction");
@@ -226,7 +238,7 @@ fn a_writer_that_was_stopped_at_any_instruction_goes_on_without_harm() {
     while rounds == 0 || begun.elapsed() < common::duration(0) {
         for size in [Size::Small, Size::ManyEntries, Size::ManyBytes] {
             let Some(mut zombie) = Zombie::new(size) else { return };
-            for _ in 0..if is_short { 20 } else { 200 } {
+            for _ in 0..if is_short { 12 } else { 200 } {
                 zombie.round(if is_short { 8000 } else { 100_000 }, &mut random);
                 rounds += 1;
             }

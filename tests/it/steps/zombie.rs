@@ -2,15 +2,17 @@
 //! with the store meanwhile, and then the child goes on as if nothing had been, or is killed after all.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::PathBuf;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use larder::{ErrorKind, FileCache};
 
-use super::examine::{COMMIT, LOCK, assert_in_bounds, assert_in_order, read_all};
+use super::examine::{COMMIT, FREE, HELD, LOCK, assert_in_bounds, assert_in_order, read_all};
 use super::role::builder;
 use super::shadow::Shadow;
-use super::tracee::Tracee;
+use super::tracee::{Stepped, Tracee};
 use crate::common::{self, Random, check, value};
 
 /// Keys in use: so few that both meet at the same ones.
@@ -99,12 +101,17 @@ impl Zombie {
         let verb = command.split(' ').next().unwrap().to_owned();
         let known = self.lengths.entry(verb).or_insert(2000);
         child.begin(&command);
-        let wanted = random.below((*known).min(most_steps)) + 1;
         let steps = child.steps;
-        let at_mark = child.stride(wanted);
-        *known = if at_mark { child.steps - steps } else { (*known).max(wanted * 5 / 4) };
-
-        let what = format!("{command} stopped after {} of {known}", child.steps - steps);
+        let at_mark = if random.one_in(2) {
+            let wanted = random.below((*known).min(most_steps)) + 1;
+            let at_mark = child.stride(wanted);
+            *known = if at_mark { child.steps - steps } else { (*known).max(wanted * 5 / 4) };
+            at_mark
+        } else {
+            let phase = if random.one_in(2) { COMMIT } else { HELD };
+            step_into(&mut child, &self.directory, phase, most_steps, random)
+        };
+        let what = format!("{command} stopped after {} steps", child.steps - steps);
         let touched = self.work(&what, random);
         let is_killed = random.one_in(4);
         if is_killed {
@@ -214,4 +221,35 @@ impl Zombie {
             self.may_be.insert(key, [version].into());
         }
     }
+}
+
+/// Steps until the lock is in this phase, perhaps the second or third time, and some steps further;
+/// whether the mark at the end came first.
+fn step_into(
+    child: &mut Tracee,
+    directory: &Path,
+    phase: u64,
+    most_steps: u64,
+    random: &mut Random,
+) -> bool {
+    let log = File::open(directory.join("log")).unwrap();
+    let mut last = FREE;
+    for _ in 0..most_steps {
+        let (offset, length) = match child.step() {
+            Stepped::Marked => return true,
+            Stepped::Wrote { file, offset, length } if file == "log" => (offset, length),
+            _ => continue,
+        };
+        if !(offset..offset + length).contains(&(LOCK as u64)) {
+            continue;
+        }
+        let mut word = [0u8; 8];
+        log.read_exact_at(&mut word, LOCK as u64).unwrap();
+        let now = u64::from_le_bytes(word) & 3;
+        if now == phase && now != last && random.one_in(2) {
+            return child.stride(random.below(40));
+        }
+        last = now;
+    }
+    false
 }
