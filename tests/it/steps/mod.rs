@@ -20,7 +20,7 @@ use std::time::Instant;
 use larder::testing::pass_for;
 
 use crate::common::{self, Random};
-use examine::{COMMIT, Contents, Examiner, LOCK, Rule, read_all};
+use examine::{COMMIT, Contents, Examiner, HELD, LOCK, Rule, read_all};
 use operations::{Operation, open, operations};
 use role::MAX_PROCESSES;
 use shadow::Shadow;
@@ -247,4 +247,50 @@ fn a_writer_that_was_stopped_at_any_instruction_goes_on_without_harm() {
     }
     println!("{rounds} stops, {in_commit} of them in the middle of a commit");
     common::evidence("steps", rounds, "stops at an instruction, others at work meanwhile");
+}
+
+/// Whoever looks for a key reads its slot, then the record there: which may have moved on in between,
+/// and its place have been reused.
+#[test]
+fn a_key_that_moves_while_a_stopped_process_removes_it_is_removed() {
+    let mut random = Random::new(common::seed());
+    let root = common::fast_directory();
+    let directory = root.path().join("store");
+    let cache = role::builder(0, 1).open(&directory).unwrap();
+    let Some(mut child) = Tracee::start(&directory) else { return };
+    child.run("open 0 1");
+    let key = 5u64.to_le_bytes();
+    // The look at the key comes right before the lock is taken; at first other things are done too.
+    let mut before_lock = 0;
+    for _ in 0..2 {
+        reuse_segments(&cache);
+        cache.insert(key, "still there").unwrap();
+        child.begin("remove 5 6 1");
+        let steps = child.steps;
+        assert!(!zombie::step_into(&mut child, &directory, HELD, u64::MAX), "it took no lock");
+        before_lock = child.steps - steps;
+        child.finish(false);
+    }
+    for earlier in (0..440).step_by(20) {
+        cache.insert(key, "still there").unwrap();
+        child.begin("remove 5 6 1");
+        let wanted = before_lock.saturating_sub(earlier) + random.below(20);
+        let at_mark = child.stride(wanted);
+        let was_there = cache.contains_key(key);
+        reuse_segments(&cache);
+        assert_eq!(cache.contains_key(key), was_there, "it was evicted");
+        child.finish(at_mark);
+        assert!(!cache.contains_key(key), "removed, and there, after a stop at step {wanted}");
+    }
+}
+
+/// Moves all that lives, and takes each segment anew.
+fn reuse_segments(cache: &larder::FileCache) {
+    for round in 0..60u64 {
+        // Two of these fill a segment, and both are dead soon.
+        cache.insert((100 + round % 2).to_le_bytes(), vec![7; 30_000]).unwrap();
+        if round % 20 == 10 {
+            cache.compact().unwrap();
+        }
+    }
 }

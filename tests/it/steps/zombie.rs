@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use larder::{ErrorKind, FileCache};
 
-use super::examine::{COMMIT, FREE, HELD, LOCK, assert_in_bounds, assert_in_order, read_all};
+use super::examine::{COMMIT, HELD, LOCK, assert_in_bounds, assert_in_order, read_all};
 use super::role::builder;
 use super::shadow::Shadow;
 use super::tracee::{Stepped, Tracee};
@@ -108,8 +108,11 @@ impl Zombie {
             *known = if at_mark { child.steps - steps } else { (*known).max(wanted * 5 / 4) };
             at_mark
         } else {
+            // Some steps after it took the lock, or committed, for the first time or a later one.
             let phase = if random.one_in(2) { COMMIT } else { HELD };
-            step_into(&mut child, &self.directory, phase, most_steps, random)
+            let times = 1 + random.below(3);
+            (0..times).any(|_| step_into(&mut child, &self.directory, phase, most_steps))
+                || child.stride(random.below(40))
         };
         let what = format!("{command} stopped after {} steps", child.steps - steps);
         let touched = self.work(&what, random);
@@ -223,33 +226,21 @@ impl Zombie {
     }
 }
 
-/// Steps until the lock is in this phase, perhaps the second or third time, and some steps further;
-/// whether the mark at the end came first.
-fn step_into(
-    child: &mut Tracee,
-    directory: &Path,
-    phase: u64,
-    most_steps: u64,
-    random: &mut Random,
-) -> bool {
+/// Steps until the lock comes into this phase; whether the mark at the end came first.
+pub fn step_into(child: &mut Tracee, directory: &Path, phase: u64, most_steps: u64) -> bool {
     let log = File::open(directory.join("log")).unwrap();
-    let mut last = FREE;
     for _ in 0..most_steps {
         let (offset, length) = match child.step() {
             Stepped::Marked => return true,
             Stepped::Wrote { file, offset, length } if file == "log" => (offset, length),
             _ => continue,
         };
-        if !(offset..offset + length).contains(&(LOCK as u64)) {
-            continue;
-        }
         let mut word = [0u8; 8];
         log.read_exact_at(&mut word, LOCK as u64).unwrap();
-        let now = u64::from_le_bytes(word) & 3;
-        if now == phase && now != last && random.one_in(2) {
-            return child.stride(random.below(40));
+        let is_lock = (offset..offset + length).contains(&(LOCK as u64));
+        if is_lock && u64::from_le_bytes(word) & 3 == phase {
+            return false;
         }
-        last = now;
     }
     false
 }
