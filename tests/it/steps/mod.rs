@@ -15,7 +15,7 @@ mod zombie;
 pub use role::stepped;
 
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use larder::testing::pass_for;
 
@@ -107,8 +107,9 @@ impl Run {
         }
     }
 
-    /// What the store holds.
+    /// What the store holds, now that short lives are over.
     fn contents(&self) -> Contents {
+        std::thread::sleep(Duration::from_millis(5));
         let root = common::fast_directory();
         let copy = root.path().join("copy");
         self.shadow.copy_to(&copy);
@@ -190,7 +191,7 @@ impl Kills {
         for operation in operations {
             let (tally, mut run) = Run::through(operation, is_short, &mut self.random)?;
             self.total.add(&tally);
-            let chosen = !is_short || self.wrecks > 0 && self.random.one_in(3);
+            let chosen = self.random.one_in(3) && (!is_short || self.wrecks > 0);
             if let Some(wreck) = run.wreck.take().filter(|_| chosen) {
                 self.wrecks = self.wrecks.saturating_sub(1);
                 self.total.add(&Run::through_wreck(wreck, is_short, &mut self.random)?);
