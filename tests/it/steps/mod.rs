@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use larder::testing::pass_for;
 
-use crate::common::{self, Random};
+use crate::common::{self, Random, value};
 use examine::{COMMIT, Contents, Examiner, HELD, LOCK, Rule, read_all};
 use operations::{Operation, open, operations};
 use role::MAX_PROCESSES;
@@ -289,12 +289,64 @@ fn a_key_that_moves_while_a_stopped_process_removes_it_is_removed() {
     }
 }
 
+/// Where the segments begin in the log of this geometry (see `format.md`).
+const SEGMENTS: u64 = 0x50000;
+/// Where their state words do; the low half of one is the generation.
+const STATES: usize = 0x1000;
+
+/// A stopped writer keeps its segment from being reused: what it goes on writing is in nobody's way.
+#[test]
+fn a_writer_that_was_stopped_in_a_record_goes_on_in_nobodys_record() {
+    let mut random = Random::new(common::seed());
+    let root = common::fast_directory();
+    let directory = root.path().join("store");
+    let cache = role::builder(0, 1).open(&directory).unwrap();
+    let Some(mut child) = Tracee::start(&directory) else { return };
+    child.run("open 0 1");
+    // Few enough that there is no reason to evict any.
+    let others = || 300..410u64;
+    for version in 1..8 {
+        child.begin(&format!("put 5 6 {version} 3000"));
+        let mut writes = 10 + random.below(200);
+        let mut segment = 0;
+        while writes > 0 {
+            match child.step() {
+                Stepped::Marked => panic!("it wrote no record"),
+                Stepped::Wrote { file, offset, length } if file == "log" => {
+                    if offset + length / 2 >= SEGMENTS {
+                        writes -= 1;
+                        segment = (offset + length / 2 - SEGMENTS) >> 16;
+                    }
+                }
+                _ => {}
+            }
+        }
+        let state_at = STATES + segment as usize * 8;
+        let generation = Shadow::of(&directory).word(state_at) as u32;
+        reuse_segments(&cache);
+        for key in others() {
+            cache.insert(key.to_le_bytes(), value(key, version, 2000)).unwrap();
+        }
+        let now = Shadow::of(&directory).word(state_at) as u32;
+        assert_eq!(now, generation, "its segment was reused");
+        child.finish(false);
+        let found = read_all(&cache);
+        let lost: Vec<u64> = others().filter(|key| found.get(key) != Some(&version)).collect();
+        let report = cache.verify().unwrap();
+        assert!(report.is_sound(), "version {version}: {report:?}, lost {lost:?}");
+        assert!(lost.is_empty(), "version {version}: lost {lost:?}, {:?}", cache.stats());
+        assert_eq!(found.get(&5), Some(&version));
+        others().for_each(|key| assert!(cache.remove(key.to_le_bytes()).unwrap()));
+    }
+}
+
 /// Moves all that lives, and takes each segment anew.
 fn reuse_segments(cache: &larder::FileCache) {
-    for round in 0..60u64 {
-        // Two of these fill a segment, and both are dead soon.
-        cache.insert((100 + round % 2).to_le_bytes(), vec![7; 30_000]).unwrap();
-        if round % 20 == 10 {
+    for round in 0..220u64 {
+        // As long as promised to cost no eviction, and soon dead.
+        let key = 100 + round % 8;
+        cache.insert(key.to_le_bytes(), value(key, round, 7900)).unwrap();
+        if round % 70 == 40 {
             cache.compact().unwrap();
         }
     }
