@@ -312,11 +312,11 @@ fn a_writer_that_was_stopped_in_a_record_goes_on_in_nobodys_record() {
         while writes > 0 {
             match child.step() {
                 Stepped::Marked => panic!("it wrote no record"),
-                Stepped::Wrote { file, offset, length } if file == "log" => {
-                    if offset + length / 2 >= SEGMENTS {
-                        writes -= 1;
-                        segment = (offset + length / 2 - SEGMENTS) >> 16;
-                    }
+                Stepped::Wrote { file, offset, length }
+                    if file == "log" && offset + length / 2 >= SEGMENTS =>
+                {
+                    writes -= 1;
+                    segment = (offset + length / 2 - SEGMENTS) >> 16;
                 }
                 _ => {}
             }
