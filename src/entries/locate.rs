@@ -4,7 +4,6 @@ use crate::format::place::Lsn;
 use crate::index::{Found, Groups};
 use crate::segments::Ground;
 use crate::segments::read::{self, Record};
-use crate::sys::words::Words;
 
 /// What is known of a key.
 #[derive(Clone, Debug)]
@@ -23,15 +22,6 @@ pub struct Located {
 
 /// Looks for a key. A record that cannot be read is nobody's: its slot stays for upkeep.
 pub fn locate(ground: &Ground, hash: u64, key: &[u8]) -> Located {
-    loop {
-        let located = look(ground, hash, key);
-        if located.entry.is_some() || located.is_absent(ground) {
-            return located;
-        }
-    }
-}
-
-fn look(ground: &Ground, hash: u64, key: &[u8]) -> Located {
     let index = ground.index();
     let seen = ground.lsn();
     let groups = index.groups(index.probe(hash), index.page_of(hash));
@@ -73,21 +63,6 @@ pub enum Place {
 }
 
 impl Located {
-    /// Whether a key that was not found is not there. Its record may have moved on, and the place have
-    /// been reused, between a look at the slot and one at the record: unless nothing was committed
-    /// meanwhile, or nothing that concerns these slots.
-    fn is_absent(&self, ground: &Ground) -> bool {
-        ground.memory.acquire_fence();
-        let index = ground.index();
-        let probe = self.groups.probe();
-        let agrees = || {
-            let no_other = usize::MAX;
-            index.groups(probe, self.groups.page).agrees_with(&self.groups, no_other)
-        };
-        // A split makes its page known before it empties the old one, all in one transaction.
-        index.page_of(probe.hash) == self.groups.page && (ground.lsn() == self.seen || agrees())
-    }
-
     /// The place of a new entry: the key's ghost, else an empty slot of the emptier group, else a
     /// slot that a durable split left behind, else the oldest ghost, else the entry read least. `None`
     /// if there are foreign slots that the next sync sets free.
