@@ -173,15 +173,15 @@ fn what_a_killed_process_acknowledged_is_there() {
     let mut random = Random::new(common::seed());
     for round in 0..20u64 {
         let mut process = Process::start("writer", &path, round);
-        let last = random.below(300);
+        let enough = random.below(300);
         let mut acknowledged = 0;
-        while acknowledged < last {
-            acknowledged = process.hear().unwrap().parse().unwrap();
+        while acknowledged < enough {
+            acknowledged = 1 + process.hear().unwrap().parse::<u64>().unwrap();
         }
         process.kill();
         let cache = FileCache::open(&path).unwrap();
         assert!(!cache.opening().other_boot);
-        for number in 0..=acknowledged {
+        for number in 0..acknowledged {
             let key = (round << 32) | number;
             let found = cache.get(key.to_le_bytes()).expect("acknowledged, and nothing evicted");
             assert_eq!(check(key, &found), 1);
