@@ -7,9 +7,9 @@
 //! page which is not durable go back there; what is left is counted.
 
 use super::heads::{self, Head};
-use super::{Request, damaged, limits, moves};
+use super::{Request, damaged, limits};
 use crate::config;
-use crate::entries::index_bytes;
+use crate::entries::{self, Copied, index_bytes};
 use crate::error::Result;
 use crate::format::LOG_FILE;
 use crate::format::control::{self, Geometry};
@@ -217,9 +217,21 @@ impl Mend<'_> {
         if !self.shared || used < allowed {
             return;
         }
-        for slot in moves::redo(self.memory, &self.geometry, self.pages, live) {
+        let (memory, geometry) = (self.memory, &self.geometry);
+        let mut copied = Vec::new();
+        let holds = |segment: SegmentId| live[usize::from(segment.get())] > 0;
+        entries::copies(memory, geometry, self.pages, holds, |copy| copied.push(copy));
+        for Copied { found, old, new } in copied {
+            // A second copy of the same.
+            if self.slot(found.page, found.position) != found.slot {
+                continue;
+            }
+            let slot = found.slot.with_place(new.address, new.generation);
+            self.set(found.page, found.position, slot);
+            live[usize::from(old.spot.segment.get())] -= 1;
+            live[usize::from(new.segment.get())] += 1;
             for head in &mut self.heads {
-                head.note(self.memory, &self.geometry, slot);
+                head.note(memory, geometry, slot);
             }
         }
     }

@@ -11,7 +11,6 @@ mod create;
 mod heads;
 mod limits;
 mod mend;
-mod moves;
 mod reader;
 mod verify;
 

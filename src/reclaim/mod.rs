@@ -43,6 +43,8 @@ pub struct Worker {
     /// made.
     waiting: Vec<Move>,
     waiting_since: u64,
+    /// A walk that waits, and how many puts have found it so.
+    waits: Option<(u64, u32)>,
     /// Puts, counted round and round.
     puts: u32,
     /// Segments that it has swept.

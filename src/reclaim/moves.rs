@@ -2,9 +2,10 @@
 //! the copy was made.
 
 use super::Worker;
-use crate::entries::{self, Move};
+use crate::entries::{self, Copied, Move};
 use crate::error::Result;
 use crate::format::control;
+use crate::format::place::SegmentId;
 use crate::index::Found;
 use crate::segments::Ground;
 use crate::sync;
@@ -22,6 +23,21 @@ pub fn wait(ground: &Ground, worker: &mut Worker, moved: Move) -> Result<()> {
         settle(ground, worker)?;
     }
     Ok(())
+}
+
+/// Lets the copies of records in a segment that another process has left wait like one's own: for
+/// whoever takes its walk. They take the room that the walk needs.
+pub fn adopt(ground: &Ground, worker: &mut Worker, segment: SegmentId) {
+    let held = |id: SegmentId| id.get() < ground.segment_count();
+    let pages = ground.index().pages();
+    entries::copies(&ground.memory, &ground.geometry, pages, held, |copy| {
+        let Copied { found, old, new } = copy;
+        if old.spot.segment == segment && !is_waiting(worker, found) {
+            let frequency = found.slot.frequency();
+            worker.waiting.push(Move { found, old, new, frequency, syncs: true });
+        }
+    });
+    worker.waiting_since = ground.memory.load(control::SYNCS_BEGUN);
 }
 
 /// Whether a slot's record has a copy that waits.

@@ -24,6 +24,8 @@ use crate::transaction::Liveness;
 const PASSES_LIMIT: u32 = 24;
 /// Records that a sweep passes for an eviction for entries before that takes something live.
 const SWEEPS_LIMIT: u32 = 256;
+/// Puts that find the same walk waiting before one asks whether its owner lives.
+const WAITS_A_QUESTION: u32 = 16;
 /// Evictions for entries after which the queue is chosen anew.
 const TRIMS_A_CHOICE: u32 = 16;
 
@@ -98,28 +100,55 @@ pub fn run(ground: &Ground, worker: &mut Worker) -> Result<()> {
             Stepped::Waits => {
                 sync::barrier(ground)?;
                 super::moves::settle(ground, worker)?;
-                take_walk(ground)?;
+                take_walk(ground, worker)?;
             }
         }
     }
 }
 
-/// Makes a walk one's own that its owner does not go on with, from its start: he drops his copies
-/// when he sees it.
-fn take_walk(ground: &Ground) -> Result<()> {
+/// Takes a walk that its owner does not go on with.
+fn take_walk(ground: &Ground, worker: &mut Worker) -> Result<()> {
     let me = ground.attachment()?;
     let raw = ground.memory.load(control::WALK_UPKEEP);
-    let Some(walk) = WalkWord::decode(raw) else { return Ok(()) };
-    let Some(owner) = walk.owner.filter(|&owner| owner != me.slot) else { return Ok(()) };
+    let owner = WalkWord::decode(raw).and_then(|walk| walk.owner);
+    let Some(owner) = owner.filter(|&owner| owner != me.slot) else { return Ok(()) };
     if !me.locks.is_dead(owner) {
         // Alive: he may be about to end it.
         std::thread::sleep(std::time::Duration::from_millis(1));
-        if ground.memory.load(control::WALK_UPKEEP) != raw {
-            return Ok(());
-        }
     }
-    let mine = WalkWord { owner: Some(me.slot), position: 0, ..walk };
-    let _ = ground.memory.exchange(control::WALK_UPKEEP, raw, WalkWord::encode(Some(mine)));
+    take(ground, worker, raw)
+}
+
+/// Takes a walk whose owner died, if this put and some before it found it waiting. Soon enough that puts
+/// have not filled the room that the walk needs; not asked at each, for it is a system call.
+pub fn take_dead_walk(ground: &Ground, worker: &mut Worker) -> Result<()> {
+    let me = ground.attachment()?;
+    let raw = ground.memory.load(control::WALK_UPKEEP);
+    let waits = match worker.waits {
+        Some((walk, times)) if walk == raw => times + 1,
+        _ => 1,
+    };
+    worker.waits = Some((raw, waits));
+    let owner = WalkWord::decode(raw).and_then(|walk| walk.owner);
+    let asked = owner.filter(|&owner| waits % WAITS_A_QUESTION == 1 && owner != me.slot);
+    if asked.is_some_and(|owner| me.locks.is_dead(owner)) {
+        take(ground, worker, raw)?;
+    }
+    Ok(())
+}
+
+/// Makes the walk that `raw` says one's own, from its start, with the copies that its owner made: they
+/// are named here, and he drops them when he sees it.
+pub fn take(ground: &Ground, worker: &mut Worker, raw: u64) -> Result<()> {
+    let me = ground.attachment()?.slot;
+    let Some(walk) = WalkWord::decode(raw) else { return Ok(()) };
+    let mine = WalkWord { owner: Some(me), position: 0, ..walk };
+    let new = WalkWord::encode(Some(mine));
+    if ground.memory.exchange(control::WALK_UPKEEP, raw, new).is_ok() {
+        super::moves::adopt(ground, worker, walk.segment);
+        sync::barrier(ground)?;
+        super::moves::settle(ground, worker)?;
+    }
     Ok(())
 }
 

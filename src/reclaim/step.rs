@@ -1,6 +1,7 @@
 //! One step of a walk: the next record, judged and dealt with.
 
 use super::Worker;
+use super::room::take;
 use crate::entries::{self, Move, Released};
 use crate::error::Result;
 use crate::format::control;
@@ -136,6 +137,10 @@ pub fn step(ground: &Ground, worker: &mut Worker, at: WordAt, force: bool) -> Re
         let _ = ground.memory.exchange(at, raw, 0);
         return Ok(Stepped::Ended);
     };
+    if walk.owner == Some(me) && is_inherited(worker, at, raw, walk) {
+        take(ground, worker, raw)?;
+        return Ok(Stepped::Past { bytes: 0, gone: false });
+    }
     if walk.position == WALK_END {
         return end(ground, worker, at, raw, walk, me);
     }
@@ -163,6 +168,13 @@ pub fn step(ground: &Ground, worker: &mut Worker, at: WordAt, force: bool) -> Re
     worker.cursors[cursor_of(at)] =
         ground.memory.exchange(at, raw, new).is_ok().then_some((new, cursor));
     Ok(stepped)
+}
+
+/// Whether a walk of this process slot was begun by another process, which had the slot before and died.
+/// Its copies are not known here.
+fn is_inherited(worker: &Worker, at: WordAt, raw: u64, walk: WalkWord) -> bool {
+    let known = worker.cursors[cursor_of(at)].is_some_and(|(word, _)| word == raw);
+    walk.position > 0 && !known
 }
 
 /// Whether a walk can go on: its segment is what it was, and the word is not damaged.

@@ -4,6 +4,7 @@ use super::Worker;
 use super::clear::{clear_step, twin_step};
 use super::facts::{Facts, Swept};
 use super::moves;
+use super::room::take_dead_walk;
 use super::skim::skim;
 use super::step::{Stepped, begin, step};
 use crate::entries;
@@ -45,7 +46,11 @@ pub fn upkeep(ground: &Ground, worker: &mut Worker, bytes: u64) -> Result<()> {
                 replan(ground, worker)?;
                 break;
             }
-            Stepped::Past { .. } | Stepped::Idle | Stepped::Waits => break,
+            Stepped::Waits => {
+                take_dead_walk(ground, worker)?;
+                break;
+            }
+            Stepped::Past { .. } | Stepped::Idle => break,
         }
     }
     Ok(())

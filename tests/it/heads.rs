@@ -1,14 +1,14 @@
-//! Another boot at a moment when every segment is in use: the heads go on, so that compaction has
-//! somewhere to move to, and nothing is evicted.
+//! Another boot, or a kill, at a moment when every segment is in use and copies wait for a sync: there
+//! is still somewhere to move to, and nothing is evicted.
 
 use std::path::Path;
 
 use larder::FileCache;
-use larder::testing::Seams;
+use larder::testing::{Seams, pass_for};
 
 use crate::common::{self, Random, check, value};
 
-const KEYS: u64 = 1600;
+const KEYS: u64 = 1500;
 const LONGEST: u64 = 2000;
 
 fn open(directory: &Path, boot: u64) -> FileCache {
@@ -31,6 +31,15 @@ fn overwrite(cache: &FileCache, random: &mut Random, versions: &mut [u64], key: 
 
 #[test]
 fn after_another_boot_without_a_free_segment_nothing_is_evicted() {
+    after_an_end(false);
+}
+
+#[test]
+fn after_a_kill_without_a_free_segment_nothing_is_evicted() {
+    after_an_end(true);
+}
+
+fn after_an_end(killed: bool) {
     let mut random = Random::new(common::seed());
     let root = common::fast_directory();
     let directory = root.path().join("cache");
@@ -52,7 +61,13 @@ fn after_another_boot_without_a_free_segment_nothing_is_evicted() {
         for name in ["store", "log", "index"] {
             std::fs::copy(directory.join(name), copy.join(name)).unwrap();
         }
-        go_on(&copy, &mut random, versions.clone());
+        if killed {
+            pass_for(&copy, &directory).unwrap();
+        }
+        let end = open(&copy, if killed { 1 } else { 2 });
+        assert_eq!(end.opening().other_boot, !killed);
+        go_on(&end, &mut random, versions.clone());
+        drop(end);
         std::fs::remove_dir_all(copy).unwrap();
         if boots == 20 {
             return;
@@ -61,13 +76,10 @@ fn after_another_boot_without_a_free_segment_nothing_is_evicted() {
     panic!("only {boots} times was every segment in use");
 }
 
-/// Uses a copy as after another boot.
-fn go_on(copy: &Path, random: &mut Random, mut versions: Vec<u64>) {
-    let cache = open(copy, 2);
-    assert!(cache.opening().other_boot);
+fn go_on(cache: &FileCache, random: &mut Random, mut versions: Vec<u64>) {
     for _ in 0..600 {
         let key = random.below(KEYS);
-        overwrite(&cache, random, &mut versions, key);
+        overwrite(cache, random, &mut versions, key);
     }
     let stats = cache.stats();
     assert_eq!(stats.evictions, 0, "{stats:?}");

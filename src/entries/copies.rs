@@ -1,9 +1,8 @@
-//! Moves that another boot found unfinished, done again.
+//! Copies that nobody names: what is left of moves whose process, or whose machine, was stopped.
 //!
-//! A store that syncs writes the copies of a walk first, and lets slots name them after a sync. If the
-//! power goes in between, the copies are there and nobody names them. Left like that, they would
-//! take the room into which their segment was to be emptied. A copy carries the version (LSN) of what it
-//! is a copy of, so it is known when it is met.
+//! A store that syncs writes the copies of a walk first, and lets slots name them after a sync. What
+//! ends in between leaves them there, in the room into which a segment was to be emptied. A copy carries
+//! the version (LSN) of what it is a copy of, so it is known when it is met.
 
 use crate::format::control::{Geometry, TABLE_SEGMENTS};
 use crate::format::page::page_of;
@@ -20,11 +19,27 @@ use crate::sys::words::Words;
 /// few that puts took until the sync.
 const LATEST: usize = 6;
 
-/// Lets slots name the copies found in the segments taken last: the slots. `live` counts those of each
-/// segment; `pages` are those of the index.
-pub fn redo(memory: &Memory, geometry: &Geometry, pages: u64, live: &mut [u32]) -> Vec<Slot> {
-    let mut redone = Vec::new();
-    for (segment, state) in latest(memory, geometry, live) {
+/// A copy, and what it is one of.
+#[derive(Clone, Copy, Debug)]
+pub struct Copied {
+    /// The slot, which still names the original.
+    pub found: Found,
+    /// The original.
+    pub old: Record,
+    /// The copy, checked as a whole.
+    pub new: Spot,
+}
+
+/// Calls `visit` for each copy in those of the segments taken last for which `holds` says so, in an
+/// index of `pages`.
+pub fn copies(
+    memory: &Memory,
+    geometry: &Geometry,
+    pages: u64,
+    holds: impl Fn(SegmentId) -> bool,
+    mut visit: impl FnMut(Copied),
+) {
+    for (segment, state) in latest(memory, geometry, holds) {
         let mut cursor = Cursor::start(segment, state.generation);
         let mut key = Vec::new();
         while let Some((spot, _)) = cursor.next(memory, geometry) {
@@ -33,28 +48,26 @@ pub fn redo(memory: &Memory, geometry: &Geometry, pages: u64, live: &mut [u32]) 
             if copy.lsn.is_none() || !copy.read_key(&memory.log, &mut key) {
                 continue;
             }
-            let Some(found) = original(memory, geometry, pages, &key, &copy) else { continue };
-            if !copy.read_all(memory, geometry, &mut Vec::new()) {
-                continue; // Not all of it has reached the disk.
+            // It may be that not all of it has reached the disk.
+            if let Some((found, old)) = original(memory, geometry, pages, &key, &copy)
+                && copy.read_all(memory, geometry, &mut Vec::new())
+            {
+                visit(Copied { found, old, new: spot });
             }
-            let slot = found.slot.with_place(copy.spot.address, state.generation);
-            memory.store(geometry.slot_at(found.page, found.position), slot.word());
-            if let Some((left, _)) = geometry.locate(found.slot.address()) {
-                live[usize::from(left.get())] -= 1;
-                live[usize::from(segment.get())] += 1;
-            }
-            redone.push(slot);
         }
     }
-    redone
 }
 
 /// The segments in use that were taken last.
-fn latest(memory: &Memory, geometry: &Geometry, live: &[u32]) -> Vec<(SegmentId, StateWord)> {
+fn latest(
+    memory: &Memory,
+    geometry: &Geometry,
+    holds: impl Fn(SegmentId) -> bool,
+) -> Vec<(SegmentId, StateWord)> {
     let mut known: Vec<_> = (0..TABLE_SEGMENTS)
-        .filter(|&id| live[usize::from(id)] > 0)
-        .filter_map(|id| {
-            let segment = SegmentId::new(id);
+        .map(SegmentId::new)
+        .filter(|&segment| holds(segment))
+        .filter_map(|segment| {
             let state = StateWord::decode(memory.load(geometry.state_at(segment)))?;
             state.is_readable().then_some((segment, state))
         })
@@ -65,14 +78,14 @@ fn latest(memory: &Memory, geometry: &Geometry, live: &[u32]) -> Vec<(SegmentId,
     known
 }
 
-/// The slot that names the record of which `copy` is one.
+/// The slot that names the record of which `copy` is one, and that record.
 fn original(
     memory: &Memory,
     geometry: &Geometry,
     pages: u64,
     key: &[u8],
     copy: &Record,
-) -> Option<Found> {
+) -> Option<(Found, Record)> {
     let order = |segment| memory.load(geometry.row_at(segment, ORDER));
     let is_older = |old: &Record| {
         old.lsn == copy.lsn
@@ -83,14 +96,15 @@ fn original(
     let index = Index::new(memory, geometry);
     let hash = geometry.hash(key);
     let groups = index.groups(index.probe(hash), page_of(hash, pages));
-    groups.matching().filter(|found| found.slot.is_live()).find(|found| {
-        spot_of(memory, geometry, found.slot)
-            .and_then(|spot| read::record(memory, geometry, spot))
-            .is_some_and(|old| is_older(&old))
-    })
+    let record_in = |found: Found| {
+        let spot = spot_of(memory, geometry, found.slot)?;
+        let old = read::record(memory, geometry, spot).filter(is_older)?;
+        Some((found, old))
+    };
+    groups.matching().filter(|found| found.slot.is_live()).find_map(record_in)
 }
 
-/// Where a slot's record is, whatever its segment is doing: it may be free already.
+/// Where a slot's record is, whatever its segment is doing: after another boot it may be free already.
 fn spot_of(memory: &Memory, geometry: &Geometry, slot: Slot) -> Option<Spot> {
     let (segment, within) = geometry.locate(slot.address())?;
     let state = StateWord::decode(memory.load(geometry.state_at(segment)))?;
