@@ -100,3 +100,42 @@ impl Order {
         u64::from(self.0[if step < self.0.len() { step } else { step % self.0.len() }])
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn values_are_of_their_entries_alone() {
+        let mut values = Values::new(100);
+        let value = values.of(7).to_vec();
+        assert!(is_value(&value, 7, 100));
+        assert!(!is_value(&value, 8, 100) && !is_value(&value[1..], 7, 100));
+    }
+
+    #[test]
+    fn an_order_is_the_same_for_the_same_seed_and_stays_within_the_entries() {
+        for make in [Order::uniform, Order::zipf] {
+            let (order, same) = (make(1000, 5000, 3), make(1000, 5000, 3));
+            assert!((0..6000).all(|step| order.at(step) == same.at(step) && order.at(step) < 1000));
+        }
+    }
+
+    #[test]
+    fn the_popular_by_zipf_are_asked_for_much_more_often_than_the_rest() {
+        let order = Order::zipf(1000, 50_000, 3);
+        let mut counts = vec![0; 1000];
+        (0..50_000).for_each(|step| counts[order.at(step) as usize] += 1);
+        let asked = counts.iter().filter(|count| **count > 0).count();
+        counts.sort_unstable();
+        assert!(counts[999] > 5000 && asked > 900, "{} {asked}", counts[999]);
+    }
+
+    #[test]
+    fn a_shuffled_order_has_each_entry_once() {
+        let order = Order::shuffled(1000, 3);
+        let entries: HashSet<u64> = (0..1000).map(|step| order.at(step)).collect();
+        assert_eq!(entries.len(), 1000);
+    }
+}

@@ -142,3 +142,39 @@ impl Group {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::Cli;
+    use clap::Parser;
+
+    fn planned(arguments: &str) -> Vec<Group> {
+        plan(&Cli::parse_from(arguments.split(' ')).run).unwrap()
+    }
+
+    #[test]
+    fn what_a_curve_shares_with_the_rest_is_measured_once() {
+        let groups = planned("peers --workloads get,scale --sizes 100");
+        let million = |group: &&Group| {
+            group.workload == Workload::Get && group.entries == 1_000_000 && group.size == 100
+        };
+        assert_eq!(groups.iter().filter(million).count(), 1);
+        let peers = groups.iter().find(million).unwrap().peers.iter();
+        assert_eq!(peers.filter(|peer| *peer == "larder").count(), 1);
+    }
+
+    #[test]
+    fn larger_values_come_in_fewer_entries() {
+        let groups = planned("peers --workloads fill --payload 1GiB");
+        let entries: Vec<u64> = groups.iter().map(|group| group.entries).collect();
+        assert_eq!(entries, [1_000_000, 1_000_000, 65_536, 1024]);
+    }
+
+    #[test]
+    fn named_peers_alone_are_measured() {
+        let groups = planned("peers --workloads get,open-reboot --sizes 100 --peers raw,larder");
+        let peers: Vec<String> = groups.into_iter().flat_map(|group| group.peers).collect();
+        assert_eq!(peers, ["larder", "raw", "larder"]);
+    }
+}

@@ -44,6 +44,6 @@ impl Peer for Rocks {
         let mut batch = WriteBatch::default();
         batch.delete(old);
         batch.put(new, value);
-        Ok(self.0.write(&batch)?)
+        Ok(self.0.write(batch)?)
     }
 }

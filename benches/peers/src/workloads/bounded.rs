@@ -28,7 +28,14 @@ struct Bound {
 
 impl Bound {
     fn new(bench: &Bench<'_>, most: u64) -> Self {
-        Self { own: bench.about.bounded, most, held: VecDeque::new() }
+        let own = bench.about.bounded;
+        let mut held = VecDeque::new();
+        if !own {
+            // Met before memory is measured: it is not the peer's.
+            held.extend(0..=most);
+            held.clear();
+        }
+        Self { own, most, held }
     }
 
     fn put(&mut self, bench: &mut Bench<'_>, peer: &dyn Peer, i: u64) -> Result<()> {
@@ -57,9 +64,9 @@ pub fn churn(bench: &mut Bench<'_>) -> Result<Outcome> {
     let (mut outcome, mut latencies) = (Outcome::default(), Latencies::new()?);
     let fitting = bench.setup.entries;
     bench.setup.max_bytes = Some(fitting * an_entry(bench.setup.size));
+    let mut bound = Bound::new(bench, fitting);
     let memory = measure::anonymous_bytes()?;
     let peer = bench.open()?;
-    let mut bound = Bound::new(bench, fitting);
     bench.load(&*peer, 0..fitting)?;
     bound.held.extend(0..fitting);
     bench.settle(&*peer)?;
@@ -87,9 +94,9 @@ pub fn get_or_insert(bench: &mut Bench<'_>) -> Result<Outcome> {
     bench.setup.max_bytes = Some(fitting * an_entry(bench.setup.size));
     bench.setup.entries = fitting;
     let order = Order::zipf(all, 2 * operations, bench.cell.seed);
+    let mut bound = Bound::new(bench, fitting);
     let memory = measure::anonymous_bytes()?;
     let peer = bench.open()?;
-    let mut bound = Bound::new(bench, fitting);
     let mut step = |bench: &mut Bench<'_>, step| {
         let i = order.at(step);
         let hit = bench.get(&*peer, i)?;
