@@ -32,7 +32,8 @@ const PLACES: u64 = 4096;
 const PLACE_BYTES: u64 = 16;
 
 /// Values of one size: incompressible, each beginning with a word of its entry. They are cut from a
-/// little noise that stays in the processor's cache, as what a program has just made would be.
+/// little noise that stays in the processor's cache, as what a program has just made would be. The words
+/// stay in the noise: made again, a value may differ behind its first word.
 pub struct Values {
     noise: Vec<u8>,
     size: usize,
