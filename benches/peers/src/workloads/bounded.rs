@@ -68,7 +68,9 @@ pub fn churn(bench: &mut Bench<'_>) -> Result<Outcome> {
     let memory = measure::anonymous_bytes()?;
     let peer = bench.open()?;
     bench.load(&*peer, 0..fitting)?;
-    bound.held.extend(0..fitting);
+    if !bound.own {
+        bound.held.extend(0..fitting);
+    }
     bench.settle(&*peer)?;
     let limit = bench.cell.limit;
     measure::run(CAPACITIES * fitting, limit, &mut latencies, &mut outcome, |i| {
