@@ -213,7 +213,10 @@ impl<'a, W: Words, L: Liveness> Transactions<'a, W, L> {
                 for pair in 0..count as u64 {
                     let at = self.words.load(self.geometry.intent_at(self.me, 1 + 2 * pair));
                     let value = self.words.load(self.geometry.intent_at(self.me, 2 + 2 * pair));
-                    self.words.store(WordAt::from_raw(at), value);
+                    // No transaction names the lock: a damaged one could have it taken for ever.
+                    if at != control::LOCK.raw() {
+                        self.words.store(WordAt::from_raw(at), value);
+                    }
                 }
             }
             IntentHead::Split(page) => split(self.words, self.geometry, page),
@@ -223,9 +226,10 @@ impl<'a, W: Words, L: Liveness> Transactions<'a, W, L> {
 
     fn free(&self, word: LockWord) {
         let free = word.next().in_phase(Phase::Free);
-        // It cannot fail while this process lives: nobody takes COMMIT from a living owner.
+        // It cannot fail while this process lives: nobody takes COMMIT from a living owner. (Whoever
+        // writes over the file can: that is for the models to leave out, and no panic elsewhere.)
         let freed = self.words.exchange(control::LOCK, word.encode(), free.encode());
-        debug_assert!(freed.is_ok(), "a commit was taken from a living owner");
+        debug_assert!(!cfg!(test) || freed.is_ok(), "a commit was taken from a living owner");
     }
 }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::FORMAT_VERSION;
 use super::control::Geometry;
+use super::page::PAGE_BYTES;
 
 /// First eight bytes of the file.
 pub const STORE_MAGIC: [u8; 8] = *b"larderST";
@@ -88,10 +89,19 @@ impl Identity {
         }
         let identity: Self = postcard::from_bytes(&body[HEAD_BYTES..])
             .map_err(|_| IdentityError::Damaged("it does not decode"))?;
-        match identity.geometry().checked() {
-            Some(_) if version != 0 => Ok(identity),
-            _ => Err(IdentityError::Damaged("its geometry cannot be")),
+        if version == 0 || !identity.can_be() {
+            return Err(IdentityError::Damaged("its geometry cannot be"));
         }
+        Ok(identity)
+    }
+
+    /// Whether there can be such a store: its geometry is one, and the index that it begins with fits
+    /// its limit, beyond which opening it must not allocate.
+    pub fn can_be(&self) -> bool {
+        let fits = |geometry: Geometry| {
+            ((1u64 << geometry.level) + 1) * PAGE_BYTES <= self.limits.max_bytes
+        };
+        self.geometry().checked().is_some_and(fits)
     }
 
     /// Where things are in a store of this identity.
@@ -149,6 +159,14 @@ mod tests {
         let mut longer = bytes;
         longer.push(0);
         assert!(Identity::decode(&longer).is_err());
+    }
+
+    #[test]
+    fn an_index_larger_than_the_limit_is_refused() {
+        let limits = Limits { max_bytes: 33 * PAGE_BYTES, ..identity().limits };
+        assert!(Identity { limits, ..identity() }.can_be());
+        let bytes = Identity { limits, level: 6, ..identity() }.encode().unwrap();
+        assert!(matches!(Identity::decode(&bytes), Err(IdentityError::Damaged(_))));
     }
 
     #[test]

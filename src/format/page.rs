@@ -109,10 +109,11 @@ pub fn is_home(page: PageId, slot: Slot, level: u32, pages: u64) -> bool {
 }
 
 /// The page to which the first split that moved this slot off `page` moved it; `None` if its hash
-/// leads nowhere else.
+/// leads nowhere else, or never led to `page`.
 pub fn moved_to(page: PageId, slot: Slot, level: u32) -> Option<PageId> {
     let above = hash_low(page, slot.tag(), level) ^ page.0;
-    (above != 0).then(|| PageId(page.0 | (above & above.wrapping_neg())))
+    let moved = PageId(page.0 | (above & above.wrapping_neg()));
+    (moved != page).then_some(moved)
 }
 
 /// The most pages that an index created with `2^level` pages can have: tags decide 20 splits.

@@ -121,7 +121,7 @@ impl Ground {
         let state = self.state(segment)?;
         let more = self.grant_for(segment)?;
         let epoch = words.load(control::EPOCH) as u32;
-        let order = words.load(control::ORDERS) + 1;
+        let order = words.load(control::ORDERS).wrapping_add(1);
         let done = (words.load(control::SYNCS_DONE) & STAMP_MASK) as u32;
         let stamp = Stamp::decode(self.row(segment, STAMP));
         let reuses = if stamp.counted_since == done { stamp.reuses.saturating_add(1) } else { 1 };

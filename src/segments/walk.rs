@@ -119,7 +119,7 @@ impl Cursor {
             decode_chunk(checker, self.generation, header)
         };
         let units = (0..HEADER_TRIES).find_map(read)?;
-        (u64::from(start) + u64::from(units) <= allocated).then_some(start + units)
+        (u64::from(start) + u64::from(units) <= allocated).then(|| start + units)
     }
 }
 
