@@ -44,11 +44,13 @@ impl<'a, W: Words> Index<'a, W> {
         Self { words, geometry }
     }
 
-    /// Its pages: at least those of its creation, at most those that tags can tell apart.
+    /// Its pages: at least those of its creation, at most those that tags can tell apart and that are
+    /// there. Whatever damage makes of the word, nobody goes round pages that there are not.
     #[inline]
     pub fn pages(&self) -> u64 {
         let first = 1 << self.geometry.level;
-        self.words.load(control::PAGES).clamp(first, page::page_limit(self.geometry.level))
+        let pages = self.words.load(control::PAGES).min(page::page_limit(self.geometry.level));
+        self.words.pages_there(pages).max(first)
     }
 
     /// The probe of a hash.

@@ -14,4 +14,6 @@ pub use copies::{Copied, copies};
 pub use locate::{Located, locate, record_of};
 pub use publish::{Outcome, Publication, publish, widen_expiry};
 pub use release::{Move, Released, drop_slot, evict, find_at, remove, repoint};
-pub use split::{Backed, GROWTH_LIMIT, decide_twins, grow, index_bytes, segments_allowed};
+pub use split::{
+    Backed, GROWTH_LIMIT, decide_twins, grow, index_bytes, mend_pages, segments_allowed,
+};

@@ -24,6 +24,9 @@ pub fn grow(ground: &Ground, backed: &mut Backed) -> Result<bool> {
     let words = &ground.memory;
     loop {
         let pages = ground.index().pages();
+        if words.load(control::PAGES) != pages {
+            mend_pages(ground)?;
+        }
         if !wants_split(words.load(control::ENTRIES), pages)
             || pages >= page_limit(ground.geometry.level)
         {
@@ -59,6 +62,19 @@ pub fn grow(ground: &Ground, backed: &mut Backed) -> Result<bool> {
             }
         })?;
     }
+}
+
+/// Stores the number of pages that it is taken for, where damage has made it one that cannot be: else
+/// no split could go on from there.
+pub fn mend_pages(ground: &Ground) -> Result<()> {
+    ground.transact(|_, changes| {
+        let pages = ground.index().pages();
+        if ground.memory.load(control::PAGES) == pages {
+            return Decision::Leave(());
+        }
+        changes.set(control::PAGES, pages);
+        Decision::Commit(())
+    })
 }
 
 /// Allocates and faults in the granted part of the index; `false` if the disk is full.

@@ -14,6 +14,7 @@ use memmap2::{MmapOptions, MmapRaw};
 use super::bytes::{copy_out, load_byte, load_word, store_byte};
 use super::words::Words;
 use crate::format::intent::WordAt;
+use crate::format::page::{PAGE_BYTES, PageId};
 
 /// How a file is mapped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,10 +69,8 @@ impl Mapping {
     /// Whether `length` bytes at `offset` are in the mapping and in the file.
     #[inline]
     pub fn holds(&self, offset: u64, length: u64) -> bool {
-        match offset.checked_add(length) {
-            Some(end) => end <= self.backed.load(Ordering::Relaxed) || self.grew_to(end),
-            None => false,
-        }
+        let is_in = |end| end <= self.backed.load(Ordering::Relaxed) || self.grew_to(end);
+        offset.checked_add(length).is_some_and(is_in)
     }
 
     #[cold]
@@ -317,6 +316,12 @@ impl Words for Memory {
     }
 
     #[inline]
+    fn pages_there(&self, pages: u64) -> u64 {
+        let there = self.index.holds(0, PageId::new(pages).offset());
+        if there { pages } else { (self.index.length() / PAGE_BYTES).saturating_sub(1) }
+    }
+
+    #[inline]
     fn fence(&self) {
         fence(Ordering::SeqCst);
     }
@@ -331,15 +336,15 @@ impl Words for Memory {
 mod tests {
     use super::*;
 
-    fn mapping(length: u64, mapped: u64) -> Mapping {
+    fn mapping(length: u64, mapped: u64, access: Access) -> Mapping {
         let file = tempfile::tempfile().unwrap();
         file.set_len(length).unwrap();
-        Mapping::new(file, mapped, Access::Shared).unwrap()
+        Mapping::new(file, mapped, access).unwrap()
     }
 
     #[test]
     fn bytes_come_back_at_every_alignment_and_length() {
-        let mapping = mapping(4096, 4096);
+        let mapping = mapping(4096, 4096, Access::Shared);
         let bytes: Vec<u8> = (0..200).map(|i| (i * 7 + 1) as u8).collect();
         for offset in 0..20 {
             for length in 0..40 {
@@ -360,7 +365,7 @@ mod tests {
 
     #[test]
     fn nothing_beyond_the_end_of_the_file_is_touched_until_it_grows() {
-        let mapping = mapping(4096, 1 << 30);
+        let mapping = mapping(4096, 1 << 30, Access::Shared);
         assert!(!mapping.write(4090, b"12345678"));
         assert!(!mapping.read_into(u64::MAX, 8, &mut Vec::new()));
         assert!(!mapping.equals(4095, b"ab"));
@@ -373,19 +378,16 @@ mod tests {
 
     #[test]
     fn a_read_only_mapping_ignores_writes() {
-        let file = tempfile::tempfile().unwrap();
-        file.set_len(4096).unwrap();
-        let mapping = Mapping::new(file, 4096, Access::ReadOnly).unwrap();
+        let mapping = mapping(4096, 4096, Access::ReadOnly);
         assert!(!mapping.write(0, b"x"));
         assert!(mapping.equals(0, &[0]));
     }
 
     #[test]
     fn a_private_mapping_keeps_its_writes_from_the_file() {
-        let file = tempfile::tempfile().unwrap();
-        file.set_len(4096).unwrap();
-        let private = Mapping::new(file.try_clone().unwrap(), 4096, Access::Private).unwrap();
+        let private = mapping(4096, 4096, Access::Private);
         assert!(private.write(0, b"12345678"));
+        let file = private.file().try_clone().unwrap();
         let shared = Mapping::new(file, 4096, Access::Shared).unwrap();
         assert!(shared.equals(0, &[0; 8]));
         assert!(private.equals(0, b"12345678"));

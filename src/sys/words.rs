@@ -16,6 +16,11 @@ pub trait Words {
     fn load_group(&self, at: WordAt) -> [u64; 16] {
         std::array::from_fn(|i| self.load(at.plus(i as u64)))
     }
+    /// So many pages of the index, or those that there are, if they are fewer.
+    #[inline]
+    fn pages_there(&self, pages: u64) -> u64 {
+        pages
+    }
     /// Sequentially consistent fence.
     fn fence(&self);
     /// Acquire fence: loads before it, even relaxed ones, stay before what follows.
