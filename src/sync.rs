@@ -22,15 +22,17 @@ pub fn barrier(ground: &Ground) -> Result<()> {
     // From now on moves, splits and reuse wait for syncs.
     update(words, control::SYNCS, |syncs| (syncs == 0).then_some(1));
     decide_twins(ground)?;
-    // Never behind one that is done, whatever the counters hold.
+    // Never behind one that is done, whatever the counters hold; but numbers that only damage makes
+    // are not counted on, for they would soon come to their end.
     let done = words.load(control::SYNCS_DONE);
-    let begun = update(words, control::SYNCS_BEGUN, |begun| Some(begun.max(done).wrapping_add(1)));
+    let next = |count: u64| if count < control::COUNT_LIMIT { count + 1 } else { 1 };
+    let begun = update(words, control::SYNCS_BEGUN, |begun| Some(next(begun.max(done))));
     let begun = begun.unwrap_or(1);
     // One at a time: of two flushes through one open file the kernel tells only one of what it could
     // not write, and the other would vouch for it.
     let _flushing = ground.flushing.lock().unwrap_or_else(PoisonError::into_inner);
     refuse_after_failure(ground)?;
-    if words.load(control::SYNCS_DONE) >= begun {
+    if (begun..control::COUNT_LIMIT).contains(&words.load(control::SYNCS_DONE)) {
         return Ok(()); // Another's flush began after this sync.
     }
     // Those that began by now are covered, whoever is to flush for them.
@@ -43,7 +45,8 @@ pub fn barrier(ground: &Ground) -> Result<()> {
     // Nor can one that another process's failure was told to meanwhile.
     refuse_after_failure(ground)?;
     at(ground, SyncMoment::Done);
-    update(words, control::SYNCS_DONE, |done| (done < covers).then_some(covers));
+    let is_behind = |done: u64| done < covers || done >= control::COUNT_LIMIT;
+    update(words, control::SYNCS_DONE, |done| is_behind(done).then_some(covers));
     words.store(control::SYNCED_AT, ground.now().get());
     ground.count(Count::Syncs, 1);
     Ok(())

@@ -1,5 +1,7 @@
 //! Reading: lookup, and the copies that reads return.
 
+use std::sync::atomic::Ordering;
+
 use super::{FileCache, Process};
 use crate::format::record::KEY_LIMIT;
 use crate::index::Found;
@@ -115,6 +117,7 @@ impl Process {
             }
         }
         ground.count(Count::Damaged, 1);
+        ground.suspect.store(true, Ordering::Relaxed);
         None
     }
 }

@@ -53,6 +53,7 @@ pub fn attach(
         flushing: Default::default(),
         stuck: AtomicU64::new(u64::MAX),
         full_until: AtomicU64::new(0),
+        suspect: Default::default(),
     })
 }
 

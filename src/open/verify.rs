@@ -1,5 +1,7 @@
 //! Verification: every slot and every record looked at, nothing changed.
 
+use std::sync::atomic::Ordering;
+
 use crate::format::control;
 use crate::format::lock::{LockWord, Phase};
 use crate::format::page::PageId;
@@ -78,5 +80,8 @@ pub fn verify(ground: &Ground) -> Verification {
     }
     let lock = LockWord::decode(memory.load(control::LOCK));
     found.disturbed |= lock.sequence != before || lock.phase == Phase::Commit;
+    if !found.is_sound() {
+        ground.suspect.store(true, Ordering::Relaxed);
+    }
     found
 }

@@ -61,3 +61,8 @@ pub fn settle(ground: &Ground, worker: &mut Worker) -> Result<bool> {
     }
     Ok(true)
 }
+
+/// Forgets the copies that wait: their entries stay where they are.
+pub fn give_up(worker: &mut Worker) {
+    worker.waiting.clear();
+}

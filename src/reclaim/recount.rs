@@ -1,19 +1,26 @@
 //! Counting anew: counters are exact after any kill, but not after damage to the file. One that is
 //! found wrong is made right here, so that it costs at most the walk that met it.
 
+use std::sync::atomic::Ordering;
+
 use crate::entries::{self, GROWTH_LIMIT, Released, index_bytes};
 use crate::error::Result;
 use crate::format::control;
 use crate::format::page::{PAGE_SLOTS, PageId};
-use crate::format::place::SegmentId;
-use crate::format::segment::{GRANTED, LIVE, Live};
+use crate::format::place::{Generation, SegmentId, UNIT};
+use crate::format::record::HEADER_BYTES;
+use crate::format::segment::{ALLOCATION_PAGE, GRANTED, LIVE, Label, Live, State, StateWord};
 use crate::index::Found;
 use crate::segments::Ground;
 use crate::segments::ground::Decision;
 use crate::segments::read;
 use crate::segments::statistics::Count;
+use crate::sys::space;
 use crate::sys::words::Words;
 use crate::transaction::Changes;
+
+/// Units of the smallest record.
+const LEAST_UNITS: u32 = HEADER_BYTES.div_ceil(UNIT) as u32;
 
 /// Counts the entries anew, where damage has made the counter wrong; `true` if that changed it.
 pub fn recount(ground: &Ground) -> Result<bool> {
@@ -82,8 +89,14 @@ pub fn is_count_wrong(ground: &Ground) -> bool {
     ground.memory.load(control::ENTRIES) > ground.index().pages() * PAGE_SLOTS as u64
 }
 
-/// Drops the slots that name nothing any more, and counts the entries anew: one pass over the index.
+/// Drops the slots that name nothing any more, puts segments to use again that damage took out of it,
+/// and counts the entries anew: one pass over the index.
 pub fn repair(ground: &Ground) -> Result<()> {
+    ground.suspect.store(false, Ordering::Relaxed);
+    entries::mend_pages(ground)?;
+    for segment in ground.segments().filter(|&id| ground.state(id).is_none()) {
+        renew(ground, segment)?;
+    }
     for page in (0..ground.index().pages()).map(PageId::new) {
         let lost: Vec<Found> = ground
             .index()
@@ -96,8 +109,85 @@ pub fn repair(ground: &Ground) -> Result<()> {
             }
         }
     }
+    // A transaction has room for some segments.
+    for _ in ground.segments() {
+        if !recount_segments(ground)? {
+            break;
+        }
+    }
     recount_grants(ground)?;
     recount(ground).map(|_| ())
+}
+
+/// Counts anew what lives in the first few segments that are miscounted; `true` if there were any. How
+/// many units that takes is a guess until they are walked.
+fn recount_segments(ground: &Ground) -> Result<bool> {
+    counted_anew(ground, || {
+        let mut counts = vec![0u32; usize::from(control::TABLE_SEGMENTS)];
+        let index = ground.index();
+        for page in (0..index.pages()).map(PageId::new) {
+            for found in index.live_on(page) {
+                if let Some((segment, _)) = ground.geometry.locate(found.slot.address()) {
+                    counts[usize::from(segment.get())] += 1;
+                }
+            }
+        }
+        let mut changes = Changes::default();
+        for segment in ground.segments() {
+            let (live, count) = (ground.live(segment), counts[usize::from(segment.get())]);
+            let in_use = ground.state(segment).is_some_and(|state| state.state != State::Free);
+            if in_use && live.count != count && changes.has_room(1) {
+                let most = ground.geometry.segment_units();
+                let units = live.units.clamp(count.saturating_mul(LEAST_UNITS).min(most), most);
+                let units = if count == 0 { 0 } else { units };
+                let at = ground.geometry.row_at(segment, LIVE);
+                changes.set(at, Live { count, units }.encode());
+            }
+        }
+        changes
+    })
+}
+
+/// Whether damage has taken a segment out of use: its state is none that there is.
+pub fn is_any_lost(ground: &Ground) -> bool {
+    ground.segments().any(|segment| ground.state(segment).is_none())
+}
+
+/// Makes sense of a segment's state that is damaged. Where only the allocated length cannot be, all of
+/// it is allocated, and its records stay; else nothing in it was read any more, and it is draining. Then
+/// its first page is allocated, for with none it would count as one that is being punched out.
+fn renew(ground: &Ground, segment: SegmentId) -> Result<()> {
+    let state_at = ground.geometry.state_at(segment);
+    let seen = ground.memory.load(state_at);
+    let renewed = match StateWord::decode(seen) {
+        _ if ground.row(segment, GRANTED) == 0 => {
+            StateWord { state: State::Free, allocated: 0, ..lost(seen) }
+        }
+        Some(state) => StateWord { allocated: ground.geometry.segment_bytes(), ..state },
+        None => lost(seen),
+    };
+    let start = ground.geometry.segment_start(segment);
+    let file = ground.memory.log.file();
+    if renewed.allocated > 0 && space::allocate(file, start, renewed.allocated).is_err() {
+        return Ok(()); // The disk is full: another time.
+    }
+    ground.transact(|_, changes| {
+        if ground.memory.load(state_at) != seen {
+            return Decision::Leave(());
+        }
+        changes.set(state_at, renewed.encode());
+        Decision::Commit(())
+    })
+}
+
+/// A segment of which nothing is known but the generation.
+fn lost(word: u64) -> StateWord {
+    StateWord {
+        generation: Generation::new(word as u32),
+        state: State::Draining,
+        label: Label::Main,
+        allocated: ALLOCATION_PAGE,
+    }
 }
 
 /// Entries for which `filter` holds.

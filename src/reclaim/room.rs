@@ -2,7 +2,7 @@
 
 use super::Worker;
 use super::facts::Facts;
-use super::recount::{are_grants_wrong, recount, recount_grants};
+use super::recount::{are_grants_wrong, is_any_lost, recount, recount_grants, repair};
 use super::step::{Stepped, begin, step};
 use super::upkeep::carry_out;
 use crate::entries::{self, Released};
@@ -26,6 +26,8 @@ const PASSES_LIMIT: u32 = 24;
 const SWEEPS_LIMIT: u32 = 256;
 /// Puts that find the same walk waiting before one asks whether its owner lives.
 const WAITS_A_QUESTION: u32 = 16;
+/// Syncs that a walk waits for before it is given up; one or two do.
+const WAITS_LIMIT: u32 = 32;
 /// Evictions for entries after which the queue is chosen anew.
 const TRIMS_A_CHOICE: u32 = 16;
 
@@ -34,6 +36,9 @@ const TRIMS_A_CHOICE: u32 = 16;
 pub fn make_room(ground: &Ground, worker: &mut Worker, units: u32) -> Result<bool> {
     if ground.is_disk_full() && !fits_anywhere(ground, units) {
         return Ok(false); // However much were evicted.
+    }
+    if is_any_lost(ground) {
+        repair(ground)?;
     }
     // Each turn ends a walk or begins one: enough to walk every segment three times.
     for _ in 0..6 * u32::from(ground.segment_count()) + 12 {
@@ -91,13 +96,22 @@ pub fn make_free(ground: &Ground, worker: &mut Worker) -> Result<bool> {
     Ok(is_free(ground))
 }
 
-/// Runs the walk under way to its end.
+/// Runs the walk under way to its end. One that no sync brings further (damage can make the numbers of
+/// syncs so) is given up.
 pub fn run(ground: &Ground, worker: &mut Worker) -> Result<()> {
+    let mut waits = 0;
     loop {
         match step(ground, worker, control::WALK_UPKEEP, false)? {
             Stepped::Idle | Stepped::Ended => return Ok(()),
             Stepped::Past { .. } => {}
+            Stepped::Waits if waits == WAITS_LIMIT => {
+                super::moves::give_up(worker);
+                let raw = ground.memory.load(control::WALK_UPKEEP);
+                let _ = ground.memory.exchange(control::WALK_UPKEEP, raw, 0);
+                return Ok(());
+            }
             Stepped::Waits => {
+                waits += 1;
                 sync::barrier(ground)?;
                 super::moves::settle(ground, worker)?;
                 take_walk(ground, worker)?;
@@ -248,8 +262,10 @@ pub fn next_trim(ground: &Ground, worker: &Worker, at: WordAt, label: Label) -> 
 
 /// Compacts every segment with dead space; segments that came free.
 pub fn compact_all(ground: &Ground, worker: &mut Worker) -> Result<u64> {
-    let before = Facts::gather(ground, 1, &worker.swept).free;
-    for _ in 0..2 * u32::from(ground.segment_count()) + 2 {
+    let facts = Facts::gather(ground, 1, &worker.swept);
+    let (before, used) = (facts.free, facts.store().segments.len());
+    // Each segment in use twice, at most: large records may leave no more room for being moved.
+    for _ in 0..2 * used + 2 {
         if ground.memory.load(control::WALK_UPKEEP) == 0 {
             let facts = Facts::gather(ground, 1, &worker.swept);
             if !carry_out(ground, policy::plan(&facts.store(), Need::Compact))? {

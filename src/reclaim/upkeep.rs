@@ -1,9 +1,12 @@
 //! Upkeep: the share of it that each put does, and all of it at once.
 
+use std::sync::atomic::Ordering;
+
 use super::Worker;
 use super::clear::{clear_step, twin_step};
 use super::facts::{Facts, Swept};
 use super::moves;
+use super::recount::{is_any_lost, repair};
 use super::room::take_dead_walk;
 use super::skim::skim;
 use super::step::{Stepped, begin, step};
@@ -123,6 +126,9 @@ fn make_room_for_index(ground: &Ground, worker: &mut Worker) -> Result<()> {
 
 /// All upkeep that is due: clears, twins, sweeps, walks that others began, segments that run low.
 pub fn maintain(ground: &Ground, worker: &mut Worker) -> Result<()> {
+    if ground.suspect.load(Ordering::Relaxed) || is_any_lost(ground) {
+        repair(ground)?;
+    }
     while !clear_step(ground)? {}
     while !twin_step(ground)? {}
     ground.free_drained()?;

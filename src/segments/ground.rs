@@ -1,7 +1,7 @@
 //! The ground that operations stand on: one process's attachment to a store.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -74,6 +74,8 @@ pub struct Ground {
     pub stuck: AtomicU64,
     /// Until then (milliseconds) the disk counts as full.
     pub full_until: AtomicU64,
+    /// Whether this process met damage that the next upkeep on demand should look into.
+    pub suspect: AtomicBool,
 }
 
 /// What a transaction is to do, decided while the lock is held.
