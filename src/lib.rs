@@ -61,11 +61,19 @@ pub use config::{Durability, Ttl};
 pub use error::{Error, ErrorKind, Result};
 pub use open::{Opening, Verification};
 
-/// What tests set by hand instead of asking the operating system. No part of the interface.
+/// What tests set by hand instead of asking the operating system; and the format itself, so that they
+/// can feed its decoders, and damage files in ways that no checksum shows. No part of the interface.
 #[doc(hidden)]
 pub mod testing {
-    pub use crate::format::decode;
+    pub use crate::format::{
+        FORMAT_VERSION, check, control, identity, intent, lock, page, place, record, segment, slot,
+        walk,
+    };
+    pub use crate::index::{Found, Index};
     pub use crate::open::{Seams, SyncHook, SyncMoment, pass_for};
+    pub use crate::segments::read;
+    pub use crate::sys::words::Words;
+    pub use crate::transaction::{Changes, Liveness, Patience, Transactions, Verdict};
 }
 
 /// The README's example, so that it compiles.

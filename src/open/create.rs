@@ -66,7 +66,10 @@ fn refuse_alien(request: &Request) -> Result<()> {
 
 fn build(request: &Request, file_system: FileSystem) -> Result<()> {
     let io = |error| Error::io(&request.directory, "cannot create a store", error);
-    let [a, b, seed] = clock::random::<3>().map_err(io)?;
+    let [a, b, seed] = match request.seams.random {
+        Some(words) => words,
+        None => clock::random::<3>().map_err(io)?,
+    };
     let Plan { geometry, limits } =
         request.options.plan(&request.directory, file_system.bytes, seed)?;
     let identity = Identity {

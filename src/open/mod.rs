@@ -44,6 +44,8 @@ pub struct Seams {
     pub boot_id: Option<[u64; 2]>,
     /// The type of the file system, as statfs tells it.
     pub file_system: Option<i64>,
+    /// Id and seed of a store that is created.
+    pub random: Option<[u64; 3]>,
     /// Called around the flushes of a sync.
     pub sync_hook: Option<SyncHook>,
 }

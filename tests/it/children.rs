@@ -130,6 +130,8 @@ fn a_child_plays_its_role() {
         "files" => crate::hostile::files(directory, seed),
         "records" => crate::hostile::records(directory, seed),
         "counters" => crate::counters::counters(directory, seed),
+        "fuzzed" => crate::corpus::fuzzed(seed),
+        "forged" => crate::forged::forged(seed),
         "nobody" => crate::errors::nobody(directory),
         "idler" => crate::errors::idler(directory),
         "failing" => crate::faults::failing(directory, seed),
@@ -140,6 +142,8 @@ fn a_child_plays_its_role() {
         #[cfg(target_arch = "x86_64")]
         "stepped" => crate::steps::stepped(directory),
         "vandal" => crate::vandal::vandal(directory, seed),
+        "vandal of all" => crate::vandal::vandal_of_all(directory, seed),
+        "beside a worse vandal" => crate::vandal::beside_worse(directory, seed),
         "beside a vandal" => crate::vandal::beside(directory, seed),
         role if role.contains("storm") => crate::storm::supervise(role, directory, seed),
         _ => panic!("no such role: {role}"),

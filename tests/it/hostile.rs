@@ -20,8 +20,8 @@ use crate::exercise::{KEYS, Kind, NAMES, Sample, assert_is_clear, exercise, seam
 const DEADLINE: Duration = Duration::from_secs(15);
 static CASES: AtomicU64 = AtomicU64::new(0);
 
-/// Runs a role whose cases have deadlines.
-pub fn run(role: &str, seed: u64) {
+/// Runs a role whose cases have deadlines; what it said last.
+pub fn run(role: &str, seed: u64) -> String {
     let dir = common::fast_directory();
     let mut process = Process::start(role, dir.path(), seed);
     let mut last = String::from("nothing");
@@ -31,6 +31,7 @@ pub fn run(role: &str, seed: u64) {
     let failed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| process.finish()));
     assert!(failed.is_ok(), "{role} failed at: {last}");
     println!("{role}: {last}");
+    last
 }
 
 /// Ends this process when no new case begins for too long.
@@ -56,7 +57,7 @@ pub fn begin(case: &str) {
 }
 
 /// The most memory that this process had, in bytes.
-fn most_memory() -> u64 {
+pub fn most_memory() -> u64 {
     // SAFETY: `rusage` is plain numbers, and the call fills it in.
     let usage = unsafe {
         let mut usage = std::mem::zeroed::<libc::rusage>();

@@ -8,12 +8,15 @@ mod children;
 #[cfg(feature = "cli")]
 mod cli;
 mod common;
+mod corpus;
 mod counters;
 mod errors;
 mod exercise;
 mod faults;
+mod forged;
 mod fork;
 mod full;
+mod fuzz;
 mod golden;
 mod heads;
 mod hostile;
