@@ -123,7 +123,8 @@ impl Swept {
 
     fn lately(&self, segment: SegmentId, generation: Generation, now: Millis) -> bool {
         self.0.get(&segment).is_some_and(|&(of, when)| {
-            of == generation && when <= now && now < when.after(SWEPT_MS)
+            // Not by `after`, which ends where the clock does: there nothing would ever be swept.
+            of == generation && when <= now && now.get() - when.get() < SWEPT_MS
         })
     }
 }

@@ -152,6 +152,19 @@ fn a_clock_that_jumps_by_years_never_shows_an_expired_entry() {
 }
 
 #[test]
+fn puts_go_on_when_the_clock_has_come_to_its_end() {
+    let store = Timed::new(FileCache::builder().max_bytes(3 << 20).segment_size(64 << 10));
+    for key in 0..600 {
+        store.put(key, 3000, Duration::from_secs(5));
+    }
+    store.set(u64::MAX);
+    for key in 0..3000 {
+        store.put(key, 3000, Ttl::Never);
+    }
+    assert!(store.cache.verify().unwrap().is_sound());
+}
+
+#[test]
 fn the_space_of_what_expired_comes_back_by_puts_of_other_keys() {
     let store = Timed::new(FileCache::builder().max_bytes(8 << 20).segment_size(128 << 10));
     for key in 0..2000 {
