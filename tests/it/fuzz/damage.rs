@@ -338,8 +338,14 @@ fn set_record(files: &Files, slot: Slot, part: u8, value: u64) -> Option<()> {
             return Some(());
         }
         7 => {
+            // Changed bytes stay what they are: a right checksum over them nobody could tell.
             let body = files.body(address, shape)?;
-            let crc = checker.payload(files.word(at(0)), value as u32, [&body, b"", b""]);
+            let payload = |created| checker.payload(files.word(at(0)), created, [&body, b"", b""]);
+            let (crc, created) = record::decode_payload(files.word(at(PAYLOAD_AT)));
+            if payload(created) != crc {
+                return None;
+            }
+            let crc = payload(value as u32);
             files.set(at(PAYLOAD_AT), record::encode_payload(crc, value as u32));
             return Some(());
         }

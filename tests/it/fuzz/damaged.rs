@@ -160,9 +160,11 @@ impl<'a> Use<'a> {
             Some(ttl) => self.cache.insert_with_ttl(key.to_le_bytes(), &new, ttl),
             None => self.cache.insert(key.to_le_bytes(), &new),
         };
-        if note(done) {
-            let found = self.cache.get(key.to_le_bytes());
-            assert!(found.is_none_or(|found| found == new), "another value of {key}");
+        let done = note(done);
+        if let Some(found) = self.cache.get(key.to_le_bytes()) {
+            check(key, &found);
+            // Where damage hid an older version, and growth has brought that back, it may be read.
+            assert!(found == new || !done || self.damaged, "another value of {key}");
         }
     }
 }
