@@ -170,6 +170,7 @@ pub fn take(ground: &Ground, worker: &mut Worker, raw: u64) -> Result<()> {
 pub fn evict_one(ground: &Ground, worker: &mut Worker) -> Result<bool> {
     let mut passes = 0;
     let mut laps = 0;
+    let mut segments = 0;
     // The queue whose hand is at its end although the queue was chosen.
     let mut at_end = None;
     if sweep_on(ground, worker)? {
@@ -180,6 +181,7 @@ pub fn evict_one(ground: &Ground, worker: &mut Worker) -> Result<bool> {
             Some((label, left)) if left > 0 => label,
             _ => {
                 let facts = Facts::gather(ground, 1, &worker.swept);
+                segments = facts.store().segments.len();
                 let label = policy::trim_queue(&facts.store());
                 worker.trimming = Some((label, TRIMS_A_CHOICE));
                 let expired = policy::expired(&facts.store()).filter(|_| laps == 0);
@@ -204,7 +206,7 @@ pub fn evict_one(ground: &Ground, worker: &mut Worker) -> Result<bool> {
             Stepped::Past { bytes, .. } => passes += u32::from(bytes > 0),
             Stepped::Idle | Stepped::Ended | Stepped::Waits => {
                 laps += 1;
-                if laps > 4 + 4 * u32::from(ground.segment_count()) {
+                if laps > 4 + 4 * segments {
                     // Nothing where the counter says there is something: it must be wrong, or
                     // damage hides what is there from the walks.
                     return Ok(recount(ground)? || evict_any(ground)?);
