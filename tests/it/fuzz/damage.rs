@@ -9,7 +9,7 @@ use larder::testing::identity::Identity;
 use larder::testing::intent::WordAt;
 use larder::testing::lock::{LockWord, Phase, ProcessSlot};
 use larder::testing::place::{Address, Generation, Lsn, Millis, SegmentId};
-use larder::testing::record::{self, COMMITTED_AT, EXPIRY_AT, PAYLOAD_AT};
+use larder::testing::record::{self, COMMITTED_AT, EXPIRY_AT, HEADER_BYTES, PAYLOAD_AT};
 use larder::testing::segment::{self, Label, State};
 use larder::testing::slot::Slot;
 use larder::testing::walk::{Purpose, WalkWord};
@@ -394,7 +394,13 @@ fn set_head(files: &Files, file: u8, part: u8, value: u64) {
 /// Some damage, of any kind that leaves the files as long as they are.
 pub fn inflict(input: &mut Unstructured<'_>, files: &Files) -> Result<()> {
     if input.ratio(1, 8)? {
-        let at = WordAt::from_raw(input.arbitrary::<u64>()? & !(1 << 62));
+        let raw = input.arbitrary::<u64>()? & !(1 << 62);
+        // Anywhere, or in a record: metadata, key or value.
+        let slot = files.slot(raw % 2, raw as usize / 2 % 256).filter(|_| raw & 512 != 0);
+        let at = match slot {
+            Some((_, slot)) => WordAt::log(slot.address().bytes() + HEADER_BYTES + raw % 64),
+            None => WordAt::from_raw(raw),
+        };
         let length = input.int_in_range(1..=16)?;
         files.scribble(at, input.bytes(length)?);
         return Ok(());
