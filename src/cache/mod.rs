@@ -4,6 +4,7 @@ mod builder;
 mod fill;
 mod get;
 mod iter;
+mod many;
 mod put;
 mod report;
 mod view;

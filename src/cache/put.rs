@@ -54,7 +54,12 @@ impl FileCache {
         value: impl AsRef<[u8]>,
         ttl: impl Into<Ttl>,
     ) -> Result<()> {
-        let (key, value, ttl) = (key.as_ref(), value.as_ref(), ttl.into());
+        self.put_unsynced(key.as_ref(), value.as_ref(), ttl.into())?;
+        self.sync_written()
+    }
+
+    /// As [`FileCache::insert_with_ttl`], but for the sync that durability may ask for after it.
+    pub(super) fn put_unsynced(&self, key: &[u8], value: &[u8], ttl: Ttl) -> Result<()> {
         let process = self.process()?;
         let ground = &process.ground;
         ground.attachment()?;
@@ -69,7 +74,12 @@ impl FileCache {
         }
         ground.count(Count::Inserts, 1);
         ground.count(Count::BytesPut, shape.footprint());
-        sync_after(ground)
+        Ok(())
+    }
+
+    /// Makes durable what was written, in a store where each write is to be.
+    pub(super) fn sync_written(&self) -> Result<()> {
+        sync_after(&self.process()?.ground)
     }
 
     /// Removes a key; whether it was there and had not expired.

@@ -135,6 +135,20 @@ impl Mapping {
         std::array::from_fn(|i| words[i].load(Ordering::Relaxed))
     }
 
+    /// Asks the processor for the line at `offset`, which is about to be read.
+    #[inline]
+    pub fn prefetch(&self, offset: u64) {
+        #[cfg(target_arch = "x86_64")]
+        if offset < self.length() {
+            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            // SAFETY: the line is inside the mapping; nothing is read, and a page that is not there
+            // is not fetched.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(self.raw.as_ptr().add(offset as usize).cast()) };
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = offset;
+    }
+
     /// Appends `length` bytes from `offset` to `buffer`; nothing and `false` if they are not there.
     #[inline]
     pub fn read_into(&self, offset: u64, length: usize, buffer: &mut Vec<u8>) -> bool {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use larder::{ErrorKind, FileCache, Ttl};
+use larder::{Durability, ErrorKind, FileCache, Ttl};
 
 use crate::common::disk;
 
@@ -208,4 +208,29 @@ fn a_view_reads_in_place_and_stays_through_removal() {
     }
     assert_eq!(&view[..], &vec![5u8; 10_000][..]);
     assert!(cache.view("k").is_none());
+}
+
+#[test]
+fn many_keys_at_once_are_as_so_many_single_ones() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache =
+        FileCache::builder().durability(Durability::EachWrite).open(dir.path().join("c")).unwrap();
+    let entries: Vec<(String, Vec<u8>)> =
+        (0..1000).map(|i| (format!("key {}", i % 900), vec![i as u8; i % 300])).collect();
+    cache.insert_many(&entries).unwrap();
+    assert_eq!(cache.stats().syncs, 1);
+    assert_eq!((cache.len(), cache.stats().inserts), (900, 1000));
+    let keys: Vec<String> = (0..1100).map(|i| format!("key {i}")).collect();
+    let values = cache.get_many(&keys);
+    for (key, value) in keys.iter().zip(&values) {
+        assert_eq!(*value, cache.get(key), "{key}");
+    }
+    assert_eq!(values.iter().flatten().count(), 900);
+    assert_eq!(cache.get_many(&[""; 0]), []);
+    cache.insert_many(&[("", ""); 0]).unwrap();
+    // What stands before an entry that is refused is stored.
+    let large = vec![0; 300 << 20];
+    let refused = cache.insert_many(&[("before", &b"x"[..]), ("large", &large), ("after", b"x")]);
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::TooLarge);
+    assert!(cache.contains_key("before") && !cache.contains_key("after"));
 }
