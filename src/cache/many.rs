@@ -17,7 +17,7 @@ impl FileCache {
     /// # let cache = larder::FileCache::open(dir.path().join("cache")).unwrap();
     /// cache.insert_many(&[("a", "1"), ("b", "2")])?;
     /// assert_eq!(cache.get_many(&["b", "c"]), [Some(b"2".to_vec()), None]);
-    /// # larder::Result::Ok(())
+    /// # Ok::<(), larder::Error>(())
     /// ```
     pub fn get_many<K: AsRef<[u8]>>(&self, keys: &[K]) -> Vec<Option<Vec<u8>>> {
         let mut values = Vec::with_capacity(keys.len());
