@@ -324,7 +324,7 @@ fn verbs_that_read_work_where_nothing_can_be_written() {
                 on_a_read_only_mount(&store.path, Path::new(PROGRAM)).unwrap()
             });
         }),
-        None => println!("SKIPPED: this machine allows no read-only bind mount"),
+        None => println!("skipped: this machine allows no read-only bind mount"),
     }
     let program = store.file("larder");
     std::fs::copy(PROGRAM, &program).unwrap();

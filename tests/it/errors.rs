@@ -153,7 +153,7 @@ fn a_file_system_on_which_processes_do_not_see_each_other_is_refused() {
 fn a_directory_that_this_user_may_not_write_is_said_so() {
     // SAFETY: asks for a number.
     if unsafe { libc::geteuid() } != 0 {
-        println!("SKIPPED: needs root, to be another user");
+        println!("skipped: needs root, to be another user");
         return;
     }
     let dir = tempfile::tempdir().unwrap();

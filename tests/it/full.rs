@@ -164,21 +164,21 @@ fn fill_into(path: &Path, name: &str) -> PathBuf {
 pub fn filled(directory: &Path, which: u64) {
     let path = directory.join("mounted");
     if !own_mounts() {
-        return say("SKIPPED: needs root, to mount");
+        return say("skipped: needs root, to mount");
     }
     let mounted = match which {
         0 => mount_tmpfs(&path, "size=12m"),
         _ => mount_ext4(&path),
     };
     if !mounted {
-        return say("SKIPPED: cannot mount");
+        return say("skipped: cannot mount");
     }
     fills_up(&path);
     if which == 0 {
         for inodes in 2..=4 {
             let path = directory.join(format!("inodes {inodes}"));
             if !mount_tmpfs(&path, &format!("size=12m,nr_inodes={inodes}")) {
-                return say("SKIPPED: cannot mount");
+                return say("skipped: cannot mount");
             }
             let store = path.join("cache");
             let error = builder().open(&store).unwrap_err();

@@ -116,7 +116,7 @@ fn a_reader_modifies_nothing() {
 fn after_another_boot_a_private_copy_is_mended_and_the_files_stay() {
     for parent in [std::env::temp_dir(), PathBuf::from("/dev/shm")] {
         if !parent.is_dir() {
-            println!("SKIPPED: {} is not there", parent.display());
+            println!("skipped: {} is not there", parent.display());
             continue;
         }
         let dir = tempfile::tempdir_in(parent).unwrap();
@@ -380,7 +380,7 @@ fn a_store_on_a_read_only_mount_is_read() {
         Some(command) => unchanged(&path, || {
             again("read_only::a_store_on_a_read_only_mount_is_read", &path, command);
         }),
-        None => println!("SKIPPED: this machine allows no read-only bind mount"),
+        None => println!("skipped: this machine allows no read-only bind mount"),
     }
 }
 

@@ -22,7 +22,7 @@ struct Read {
 fn read(directory: &Path, now: u64) -> Option<BTreeMap<Vec<u8>, Read>> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reader.py");
     if Command::new("python3").arg("--version").output().is_err() {
-        println!("SKIPPED: there is no python3 to run tests/reader.py");
+        println!("skipped: there is no python3 to run tests/reader.py");
         return None;
     }
     let output = Command::new("python3")

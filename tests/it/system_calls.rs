@@ -82,7 +82,7 @@ fn parts(trace: &str) -> Vec<Vec<&str>> {
 fn trace(which: u64) {
     let works = Command::new("strace").args(["-o", "/dev/null", "true"]).output();
     if !works.is_ok_and(|output| output.status.success()) {
-        println!("SKIPPED: strace is missing, or may not trace");
+        println!("skipped: strace is missing, or may not trace");
         return;
     }
     let dir = tempfile::tempdir().unwrap();
