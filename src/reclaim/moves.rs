@@ -6,13 +6,36 @@ use crate::entries::{self, Copied, Move};
 use crate::error::Result;
 use crate::format::control;
 use crate::format::place::SegmentId;
+use crate::format::segment::Label;
 use crate::index::Found;
 use crate::segments::Ground;
+use crate::segments::pins::Writing;
+use crate::segments::read::Spot;
 use crate::sync;
 use crate::sys::words::Words;
 
 /// Copies that may wait at a time, so that memory is bounded.
 const WAITING_LIMIT: usize = 16 << 10;
+
+/// Room for a copy in a queue; in the other one rather than none.
+pub fn room(
+    ground: &Ground,
+    worker: &mut Worker,
+    label: Label,
+    units: u32,
+) -> Result<Option<Spot>> {
+    let other = match label {
+        Label::Probation => Label::Main,
+        Label::Main => Label::Probation,
+    };
+    for label in [label, other] {
+        let room = ground.reserve(&mut worker.chunks, label, Writing::Move, units, true)?;
+        if room.is_some() {
+            return Ok(room);
+        }
+    }
+    Ok(None)
+}
 
 /// Lets a copy wait for the next sync.
 pub fn wait(ground: &Ground, worker: &mut Worker, moved: Move) -> Result<()> {

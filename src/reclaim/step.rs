@@ -342,11 +342,11 @@ fn copy(
         return Ok(Copied::Damaged);
     }
     let units = record.units();
-    let mut room = ground.reserve(&mut worker.chunks, label, Writing::Move, units, true)?;
+    let mut room = super::moves::room(ground, worker, label, units)?;
     if room.is_none() && ground.syncs() {
         // What earlier moves left may be all the room there is: it can be taken after a sync.
         sync::barrier(ground)?;
-        room = ground.reserve(&mut worker.chunks, label, Writing::Move, units, true)?;
+        room = super::moves::room(ground, worker, label, units)?;
     }
     let Some(new) = room else { return Ok(Copied::NoRoom) };
     let syncs = ground.syncs();

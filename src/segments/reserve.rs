@@ -7,6 +7,7 @@
 use super::ground::{Decision, Ground};
 use super::pins::{self, Writing};
 use super::read::Spot;
+use super::take::Takeable;
 use crate::error::{ErrorKind, Result};
 use crate::format::intent::WordAt;
 use crate::format::place::{Address, Generation, Lsn, Millis, SegmentId, UNIT};
@@ -78,7 +79,11 @@ impl Ground {
                 Some(chunk) => chunk,
                 None => {
                     let times = chunks.reserved[label as usize].min(16);
-                    let want = if own { 0 } else { usual.min(FIRST_CHUNK_UNITS << times) };
+                    // Where nothing is free, what is left is for what a walk has to move: no process
+                    // keeps more of it than a record, least of all one that is killed.
+                    let scarce = which == Writing::Move && !self.is_any_free(units + 1);
+                    let exact = own || scarce;
+                    let want = if exact { 0 } else { usual.min(FIRST_CHUNK_UNITS << times) };
                     let want = want.max(units + 1);
                     match self.reserve_chunk(chunks, label, units + 1, want, last)? {
                         Some(chunk) => chunk,
@@ -103,6 +108,10 @@ impl Ground {
             }
             return Ok(Some(Spot { segment, generation, address, room: u64::from(units) * UNIT }));
         }
+    }
+
+    fn is_any_free(&self, units: u32) -> bool {
+        self.segments().any(|id| self.takeable(id, units) == Takeable::Now)
     }
 
     /// Says that nothing more is written at what was reserved.
