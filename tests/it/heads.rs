@@ -2,6 +2,7 @@
 //! is still somewhere to move to, and nothing is evicted.
 
 use std::path::Path;
+use std::time::Instant;
 
 use larder::FileCache;
 use larder::testing::{Seams, pass_for};
@@ -40,7 +41,20 @@ fn after_a_kill_without_a_free_segment_nothing_is_evicted() {
 }
 
 fn after_an_end(killed: bool) {
-    let mut random = Random::new(common::seed());
+    let (seed, begun, duration) = (common::seed(), Instant::now(), common::duration(1));
+    let mut ends = 0;
+    for run in 0.. {
+        ends += one_store(killed, seed.wrapping_add(run));
+        if begun.elapsed() >= duration {
+            break;
+        }
+    }
+    common::evidence("power", ends, "ends without a free segment");
+}
+
+/// One store with many such moments; how many.
+fn one_store(killed: bool, seed: u64) -> u64 {
+    let mut random = Random::new(seed);
     let root = common::fast_directory();
     let directory = root.path().join("cache");
     let cache = open(&directory, 1);
@@ -70,7 +84,7 @@ fn after_an_end(killed: bool) {
         drop(end);
         std::fs::remove_dir_all(copy).unwrap();
         if boots == 20 {
-            return;
+            return boots;
         }
     }
     panic!("only {boots} times was every segment in use");
