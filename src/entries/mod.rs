@@ -4,14 +4,14 @@
 //! HELD, looks whether what it saw still holds: the slots of the key's tag, the page, the segment
 //! written to. If no transaction came in between, which the sequence tells, there is nothing to look at.
 
-mod copies;
 mod locate;
+mod orphans;
 mod publish;
 mod release;
 mod split;
 
-pub use copies::{Copied, copies};
 pub use locate::{Located, locate, record_of};
+pub use orphans::{Orphan, orphans};
 pub use publish::{Outcome, Publication, publish, widen_expiry};
 pub use release::{Move, Released, drop_slot, evict, find_at, remove, repoint};
 pub use split::{

@@ -9,7 +9,7 @@
 use super::heads::{self, Head};
 use super::{Request, damaged, limits};
 use crate::config;
-use crate::entries::{self, Copied, index_bytes};
+use crate::entries::{self, Orphan, index_bytes};
 use crate::error::Result;
 use crate::format::LOG_FILE;
 use crate::format::control::{self, Geometry};
@@ -218,10 +218,10 @@ impl Mend<'_> {
             return;
         }
         let (memory, geometry) = (self.memory, &self.geometry);
-        let mut copied = Vec::new();
+        let mut orphans = Vec::new();
         let holds = |segment: SegmentId| live[usize::from(segment.get())] > 0;
-        entries::copies(memory, geometry, self.pages, holds, |copy| copied.push(copy));
-        for Copied { found, old, new } in copied {
+        entries::orphans(memory, geometry, self.pages, holds, |orphan| orphans.push(orphan));
+        for Orphan { found, old, new } in orphans {
             // A second copy of the same.
             if self.slot(found.page, found.position) != found.slot {
                 continue;

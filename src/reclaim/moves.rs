@@ -2,7 +2,7 @@
 //! the copy was made.
 
 use super::Worker;
-use crate::entries::{self, Copied, Move};
+use crate::entries::{self, Move, Orphan};
 use crate::error::Result;
 use crate::format::control;
 use crate::format::place::SegmentId;
@@ -48,14 +48,15 @@ pub fn wait(ground: &Ground, worker: &mut Worker, moved: Move) -> Result<()> {
     Ok(())
 }
 
-/// Lets the copies of records in a segment that another process has left wait like one's own: for
-/// whoever takes its walk. They take the room that the walk needs.
+/// Lets the copies of records in a segment that another process has left wait like one's own, as many as
+/// may wait at a time: for whoever takes its walk. They take the room that the walk needs.
 pub fn adopt(ground: &Ground, worker: &mut Worker, segment: SegmentId) {
     let held = |id: SegmentId| id.get() < ground.segment_count();
     let pages = ground.index().pages();
-    entries::copies(&ground.memory, &ground.geometry, pages, held, |copy| {
-        let Copied { found, old, new } = copy;
-        if old.spot.segment == segment && !is_waiting(worker, found) {
+    entries::orphans(&ground.memory, &ground.geometry, pages, held, |orphan| {
+        let Orphan { found, old, new } = orphan;
+        // A second copy of the same finds its slot changed when it is to be named.
+        if old.spot.segment == segment && worker.waiting.len() < WAITING_LIMIT {
             let frequency = found.slot.frequency();
             worker.waiting.push(Move { found, old, new, frequency, syncs: true });
         }

@@ -1,4 +1,4 @@
-//! Copies that nobody names: what is left of moves whose process, or whose machine, was stopped.
+//! Orphans: copies that nobody names, what is left of moves whose process, or whose machine, was stopped.
 //!
 //! A store that syncs writes the copies of a walk first, and lets slots name them after a sync. What
 //! ends in between leaves them there, in the room into which a segment was to be emptied. A copy carries
@@ -19,9 +19,9 @@ use crate::sys::words::Words;
 /// few that puts took until the sync.
 const LATEST: usize = 6;
 
-/// A copy, and what it is one of.
+/// A copy that no slot names, and what it is one of.
 #[derive(Clone, Copy, Debug)]
-pub struct Copied {
+pub struct Orphan {
     /// The slot, which still names the original.
     pub found: Found,
     /// The original.
@@ -32,12 +32,12 @@ pub struct Copied {
 
 /// Calls `visit` for each copy in those of the segments taken last for which `holds` says so, in an
 /// index of `pages`.
-pub fn copies(
+pub fn orphans(
     memory: &Memory,
     geometry: &Geometry,
     pages: u64,
     holds: impl Fn(SegmentId) -> bool,
-    mut visit: impl FnMut(Copied),
+    mut visit: impl FnMut(Orphan),
 ) {
     for (segment, state) in latest(memory, geometry, holds) {
         let mut cursor = Cursor::start(segment, state.generation);
@@ -52,7 +52,7 @@ pub fn copies(
             if let Some((found, old)) = original(memory, geometry, pages, &key, &copy)
                 && copy.read_all(memory, geometry, &mut Vec::new())
             {
-                visit(Copied { found, old, new: spot });
+                visit(Orphan { found, old, new: spot });
             }
         }
     }
