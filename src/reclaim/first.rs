@@ -12,7 +12,7 @@ use crate::entries;
 use crate::error::Result;
 use crate::format::control;
 use crate::format::page::PageId;
-use crate::format::place::{SegmentId, UNIT};
+use crate::format::place::SegmentId;
 use crate::format::segment::{Label, State};
 use crate::format::walk::Purpose;
 use crate::segments::Ground;
@@ -43,10 +43,7 @@ pub fn free_first(ground: &Ground, worker: &mut Worker) -> Result<()> {
 
 /// Units that the head of a queue has left.
 fn room_in(ground: &Ground, label: Label) -> u32 {
-    let Some(head) = ground.head(label) else { return 0 };
-    let allocated = ground.state(head).map_or(0, |state| (state.allocated / UNIT) as u32);
-    let usable = if ground.is_disk_full() { allocated } else { ground.geometry.segment_units() };
-    usable.saturating_sub(ground.tail(head))
+    ground.head(label).map_or(0, |head| ground.left_in(head, ground.tail(head)))
 }
 
 /// What the entries take of the segments that have the fewest, by a look at each of their records.

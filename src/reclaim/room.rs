@@ -133,8 +133,9 @@ fn take_walk(ground: &Ground, worker: &mut Worker) -> Result<()> {
     take(ground, worker, raw)
 }
 
-/// Takes a walk whose owner died, if this put and some before it found it waiting. Soon enough that puts
-/// have not filled the room that the walk needs; not asked at each, for it is a system call.
+/// Takes a walk whose owner died, if this put and some before it found it where it is. Soon enough that
+/// puts have not filled the room that the walk needs; not asked at each, for it is a system call, and not
+/// at all of an owner that goes on.
 pub fn take_dead_walk(ground: &Ground, worker: &mut Worker) -> Result<()> {
     let me = ground.attachment()?;
     let raw = ground.memory.load(control::WALK_UPKEEP);
@@ -144,7 +145,7 @@ pub fn take_dead_walk(ground: &Ground, worker: &mut Worker) -> Result<()> {
     };
     worker.waits = Some((raw, waits));
     let owner = WalkWord::decode(raw).and_then(|walk| walk.owner);
-    let asked = owner.filter(|&owner| waits % WAITS_A_QUESTION == 1 && owner != me.slot);
+    let asked = owner.filter(|&owner| waits.is_multiple_of(WAITS_A_QUESTION) && owner != me.slot);
     if asked.is_some_and(|owner| me.locks.is_dead(owner)) {
         take(ground, worker, raw)?;
     }

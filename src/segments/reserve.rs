@@ -11,7 +11,7 @@ use super::take::Takeable;
 use crate::error::{ErrorKind, Result};
 use crate::format::intent::WordAt;
 use crate::format::place::{Address, Generation, Lsn, Millis, SegmentId, UNIT};
-use crate::format::record::{self, COMMITTED_AT, EXPIRY_AT, HEADER_BYTES, PAYLOAD_AT, Shape};
+use crate::format::record::{self, COMMITTED_AT, HEADER_BYTES, PAYLOAD_AT, Shape};
 use crate::format::segment::{Label, State, TAIL, encode_chunk};
 use crate::sys::words::Words;
 use crate::transaction::Changes;
@@ -137,13 +137,7 @@ impl Ground {
                     false => return Ok(None),
                 }
             };
-            let allocated = self.state(segment).map_or(0, |state| state.allocated);
-            let usable = if self.is_disk_full() {
-                (allocated / UNIT) as u32
-            } else {
-                self.geometry.segment_units()
-            };
-            let left = usable.saturating_sub(tail);
+            let left = self.left_in(segment, tail);
             if left < need {
                 match self.take(label, need, last)? {
                     true => continue,
@@ -170,6 +164,16 @@ impl Ground {
                 return Ok(Some(Chunk { segment, generation, start: tail, next: tail + 1, end }));
             }
         }
+    }
+
+    /// Units behind the tail of a segment that chunks can be had from.
+    pub fn left_in(&self, segment: SegmentId, tail: u32) -> u32 {
+        let usable = if self.is_disk_full() {
+            self.state(segment).map_or(0, |state| (state.allocated / UNIT) as u32)
+        } else {
+            self.geometry.segment_units()
+        };
+        usable.saturating_sub(tail)
     }
 
     /// Gives what is left of the open chunks back, where nothing was reserved behind them: for a process
@@ -263,11 +267,12 @@ impl Ground {
         let crc = checker.payload(word0, stamps.created, parts);
         let at = WordAt::log(spot.address.bytes());
         let words = &self.memory;
-        words.store(at.plus(COMMITTED_AT / 8), 0);
-        words.store(at.plus(EXPIRY_AT / 8), record::encode_expiry(checker, stamps.expiry));
-        words.store(at.plus(PAYLOAD_AT / 8), record::encode_payload(crc, stamps.created));
-        words.store(at, word0);
-        words.store(at.plus(1), word1);
+        // What says that there is a record comes last: until then it is none, rather than one that an
+        // older one's words in its place commit.
+        let payload = record::encode_payload(crc, stamps.created);
+        let expiry = record::encode_expiry(checker, stamps.expiry);
+        words.store_all(at.plus(PAYLOAD_AT / 8), &[payload, 0, expiry]);
+        words.store_all(at, &[word0, word1]);
         let mut offset = spot.address.bytes() + HEADER_BYTES;
         for part in parts {
             words.log.write(offset, part);

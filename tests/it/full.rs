@@ -11,23 +11,8 @@ use std::process::Command;
 use larder::{ErrorKind, FileCache};
 
 use crate::children::{Process, say};
-use crate::common::{check, disk, value};
+use crate::common::{check, disk, own_mounts, value};
 use crate::exercise::assert_is_clear;
-
-/// Mounts for this thread alone; `false` if that is refused.
-fn own_mounts() -> bool {
-    // SAFETY: system calls with plain numbers and terminated strings; only this thread changes.
-    unsafe {
-        libc::unshare(libc::CLONE_NEWNS) == 0
-            && libc::mount(
-                c"none".as_ptr(),
-                c"/".as_ptr(),
-                std::ptr::null(),
-                libc::MS_REC | libc::MS_PRIVATE,
-                std::ptr::null(),
-            ) == 0
-    }
-}
 
 fn run(command: &str, arguments: &[&str]) -> bool {
     Command::new(command).args(arguments).output().is_ok_and(|output| output.status.success())
@@ -163,7 +148,7 @@ fn fill_into(path: &Path, name: &str) -> PathBuf {
 /// The child's part: tmpfs (0) or ext4 (1).
 pub fn filled(directory: &Path, which: u64) {
     let path = directory.join("mounted");
-    if !own_mounts() {
+    if own_mounts().is_err() {
         return say("skipped: needs root, to mount");
     }
     let mounted = match which {

@@ -17,9 +17,9 @@ use std::time::{Duration, Instant};
 use larder::FileCache;
 
 use self::account::{Account, Journal};
-use self::disk::{BootId, Disk, own_mounts};
+use self::disk::{BootId, Disk};
 use crate::children::Process;
-use crate::common::{self, Random};
+use crate::common::{self, Random, own_mounts};
 
 /// Lives of a store until the next begins with a new one.
 const LIVES: u64 = 25;
