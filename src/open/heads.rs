@@ -31,6 +31,8 @@ pub struct Head {
     /// Units from its start to the end of the last record beyond the chain, or to the start of the
     /// last one within it, that a slot names.
     named: u32,
+    /// Whether a record is where the chain ends, so that the chain is damaged.
+    damaged: bool,
 }
 
 /// The heads among `segments`: one a queue.
@@ -54,7 +56,7 @@ pub fn find(
         }
         let StateWord { generation, label, .. } = state;
         let chain = follow(memory, geometry, segment, state, u32::MAX);
-        heads.push(Head { segment, label, generation, chain, named: 0 });
+        heads.push(Head { segment, label, generation, chain, named: 0, damaged: false });
     }
     heads
 }
@@ -93,20 +95,20 @@ impl Head {
     /// Whether a slot names nothing: a place beyond the chunks where no record is. It was stored
     /// after the last sync, and what it names did not reach the disk.
     pub fn is_void(&self, memory: &Memory, geometry: &Geometry, slot: Slot) -> bool {
-        self.unit_of(geometry, slot).is_some_and(|unit| {
-            unit >= self.chain && (unit == self.chain || units_at(memory, geometry, slot).is_none())
-        })
+        let unit = self.unit_of(geometry, slot);
+        unit.is_some_and(|unit| unit >= self.chain) && units_at(memory, geometry, slot).is_none()
     }
 
     /// Takes note of a slot that stays.
     pub fn note(&mut self, memory: &Memory, geometry: &Geometry, slot: Slot) {
         let Some(unit) = self.unit_of(geometry, slot) else { return };
+        self.damaged |= unit == self.chain;
         let units = if unit < self.chain { None } else { units_at(memory, geometry, slot) };
         self.named = self.named.max(unit + units.unwrap_or(1));
     }
 
     /// Makes the segment ready to go on, once all slots that stay were noted; its tail in units.
-    /// `None`: it is as good as full.
+    /// `None`: it is as good as full, or damaged.
     pub fn go_on(&self, memory: &Memory, geometry: &Geometry) -> Option<u32> {
         let state = StateWord::decode(memory.load(geometry.state_at(self.segment)))?;
         let allocated = (state.allocated / UNIT) as u32;
@@ -115,7 +117,7 @@ impl Head {
         } else {
             self.named.min(allocated)
         };
-        if tail >= geometry.segment_units() {
+        if tail >= geometry.segment_units() || self.damaged {
             return None;
         }
         if tail > self.chain {
