@@ -6,7 +6,7 @@
 
 use crate::format::control::{self, Geometry};
 use crate::format::intent::WordAt;
-use crate::format::page::{self, GROUP_SLOTS, PAGE_SLOTS, PageId, Probe};
+use crate::format::page::{self, GROUP_SLOTS, Home, PAGE_SLOTS, PageId, Probe};
 use crate::format::slot::{FREQUENCY_LIMIT, Slot, TAG_BITS};
 use crate::sys::tags;
 use crate::sys::words::Words;
@@ -17,6 +17,9 @@ pub struct Index<'a, W> {
     words: &'a W,
     geometry: &'a Geometry,
 }
+
+/// Slots of both groups of a key.
+pub const GROUPS_SLOTS: u32 = 2 * GROUP_SLOTS as u32;
 
 /// Both groups of a key, as they were when it was looked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,10 +69,22 @@ impl<'a, W: Words> Index<'a, W> {
     }
 
     /// Both groups of a key in its page.
-    #[inline]
+    #[inline(always)]
     pub fn groups(&self, probe: Probe, page: PageId) -> Groups {
-        let group = |first| self.words.load_group(self.geometry.slot_at(page, first));
+        let group = |first| self.words.load_all(self.at(page, first));
         Groups { page, probe, slots: [group(probe.group_a), group(probe.group_b)] }
+    }
+
+    /// Asks the processor for the groups of a key that is about to be looked for.
+    #[inline]
+    pub fn prefetch(&self, hash: u64) {
+        let (page, probe) = (self.page_of(hash), self.probe(hash));
+        for group in [probe.group_a, probe.group_b] {
+            // A group is two lines.
+            for position in [group, group + GROUP_SLOTS / 2] {
+                self.words.prefetch(self.at(page, position));
+            }
+        }
     }
 
     /// The first slot of equal tag for which `visit` answers something, in the key's page; and once
@@ -79,20 +94,18 @@ impl<'a, W: Words> Index<'a, W> {
         let probe = self.probe(hash);
         let mut page = self.page_of(hash);
         loop {
-            for first in [probe.group_a, probe.group_b] {
-                let group = self.words.load_group(self.at(page, first));
-                let mut mask = equal_tags(&group, probe.tag);
-                while mask != 0 {
-                    // Read again, so that the group need not be kept; it may have changed.
-                    let position = first + mask.trailing_zeros() as usize;
-                    mask &= mask - 1;
-                    let slot = self.slot(page, position);
-                    if slot.tag() == probe.tag
-                        && slot.is_live()
-                        && let Some(answer) = visit(Found { page, position, slot })
-                    {
-                        return Some(answer);
-                    }
+            let mut mask = self.equal_tags(page, probe.group_a, probe.tag)
+                | (self.equal_tags(page, probe.group_b, probe.tag) << GROUP_SLOTS);
+            while mask != 0 {
+                // Read again, so that the groups need not be kept; it may have changed.
+                let position = probe.position(mask.trailing_zeros());
+                mask &= mask - 1;
+                let slot = self.slot(page, position);
+                if slot.tag() == probe.tag
+                    && slot.is_live()
+                    && let Some(answer) = visit(Found { page, position, slot })
+                {
+                    return Some(answer);
                 }
             }
             let now = self.page_of(hash);
@@ -101,6 +114,12 @@ impl<'a, W: Words> Index<'a, W> {
             }
             page = now;
         }
+    }
+
+    /// A bit for each slot of a group whose tag is `tag`.
+    #[inline]
+    fn equal_tags(&self, page: PageId, first: usize, tag: u32) -> u32 {
+        self.words.equal_tags(self.at(page, first), tag, 32 - TAG_BITS as i32)
     }
 
     /// A slot.
@@ -115,9 +134,16 @@ impl<'a, W: Words> Index<'a, W> {
         self.geometry.slot_at(page, position)
     }
 
+    /// Which slots are at home on a page.
+    #[inline]
+    pub fn home(&self, page: PageId) -> Home {
+        Home::new(page, self.geometry.level, self.pages())
+    }
+
     /// Whether a slot stands on the page that lookups of its key go to.
+    #[inline]
     pub fn is_home(&self, page: PageId, slot: Slot) -> bool {
-        page::is_home(page, slot, self.geometry.level, self.pages())
+        self.home(page).has(slot)
     }
 
     /// Whether a slot that is foreign on `page` may be overwritten: the page that it was moved to is
@@ -142,9 +168,10 @@ impl<'a, W: Words> Index<'a, W> {
 
     /// The live slots at home on a page.
     pub fn live_on(&self, page: PageId) -> impl Iterator<Item = Found> + use<'_, 'a, W> {
+        let home = self.home(page);
         (0..PAGE_SLOTS).filter_map(move |position| {
             let slot = self.slot(page, position);
-            (slot.is_live() && self.is_home(page, slot)).then_some(Found { page, position, slot })
+            (slot.is_live() && home.has(slot)).then_some(Found { page, position, slot })
         })
     }
 
@@ -173,12 +200,11 @@ impl<'a, W: Words> Index<'a, W> {
 impl Groups {
     /// The slot with a number from 0 to 31.
     #[inline]
-    fn at(&self, number: u32) -> Found {
+    pub fn at(&self, number: u32) -> Found {
         let (which, place) = (number as usize / GROUP_SLOTS, number as usize % GROUP_SLOTS);
-        let first = [self.probe.group_a, self.probe.group_b][which];
         Found {
             page: self.page,
-            position: first + place,
+            position: self.probe.position(number),
             slot: Slot::from_word(self.slots[which][place]),
         }
     }
@@ -190,7 +216,7 @@ impl Groups {
 
     /// All 32 slots.
     pub fn all(&self) -> impl Iterator<Item = Found> + '_ {
-        (0..2 * GROUP_SLOTS as u32).map(|number| self.at(number))
+        (0..GROUPS_SLOTS).map(|number| self.at(number))
     }
 
     /// The slots of equal tag, live ones and ghosts.
@@ -252,7 +278,7 @@ impl Groups {
 /// A bit for each slot of a group whose tag is `tag`.
 #[inline]
 fn equal_tags(group: &[u64; GROUP_SLOTS], tag: u32) -> u32 {
-    tags::equal(group, tag, 32 - TAG_BITS as i32)
+    tags::equal(|i| group[i], tag, 32 - TAG_BITS as i32)
 }
 
 #[cfg(test)]

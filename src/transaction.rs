@@ -30,37 +30,49 @@ use crate::sys::words::Words;
 /// The words that a transaction is to store: each place once, with its newest value.
 #[derive(Clone, Copy, Debug)]
 pub struct Changes {
-    list: [(WordAt, u64); INTENT_WORDS],
+    /// Places and values by turns, as in an intent.
+    pairs: [[u64; 2]; INTENT_WORDS],
     count: usize,
 }
 
 impl Default for Changes {
     fn default() -> Self {
-        Self { list: [(WordAt::log(0), 0); INTENT_WORDS], count: 0 }
+        Self { pairs: [[0; 2]; INTENT_WORDS], count: 0 }
     }
 }
 
 impl Changes {
     /// Sets a word.
+    #[inline]
     pub fn set(&mut self, at: WordAt, value: u64) {
-        let known = self.list[..self.count].iter_mut().find(|(place, _)| *place == at);
-        match known {
-            Some((_, old)) => *old = value,
-            None => {
-                debug_assert!(self.count < INTENT_WORDS, "a transaction of too many words");
-                if let Some(free) = self.list.get_mut(self.count) {
-                    *free = (at, value);
-                    self.count += 1;
-                }
-            }
+        match self.known(at) {
+            Some(old) => *old = value,
+            None => self.push(at, value),
         }
     }
 
     /// Sets a word to what `change` makes of it: of its newest value here, else of what is stored.
+    #[inline]
     pub fn update(&mut self, words: &impl Words, at: WordAt, change: impl FnOnce(u64) -> u64) {
-        let known = self.list[..self.count].iter().find(|(place, _)| *place == at);
-        let old = known.map_or_else(|| words.load(at), |(_, value)| *value);
-        self.set(at, change(old));
+        match self.known(at) {
+            Some(value) => *value = change(*value),
+            None => self.push(at, change(words.load(at))),
+        }
+    }
+
+    #[inline]
+    fn known(&mut self, at: WordAt) -> Option<&mut u64> {
+        let known = self.pairs[..self.count].iter_mut().find(|[place, _]| *place == at.raw());
+        known.map(|[_, value]| value)
+    }
+
+    #[inline]
+    fn push(&mut self, at: WordAt, value: u64) {
+        debug_assert!(self.count < INTENT_WORDS, "a transaction of too many words");
+        if let Some(free) = self.pairs.get_mut(self.count) {
+            *free = [at.raw(), value];
+            self.count += 1;
+        }
     }
 
     /// Whether `more` words still fit.
@@ -68,9 +80,18 @@ impl Changes {
         self.count + more <= INTENT_WORDS
     }
 
+    /// Whether there is nothing to store.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
     /// Places and values.
-    pub fn as_slice(&self) -> &[(WordAt, u64)] {
-        &self.list[..self.count]
+    pub fn iter(&self) -> impl Iterator<Item = (WordAt, u64)> + '_ {
+        self.as_pairs().iter().map(|&[at, value]| (WordAt::from_raw(at), value))
+    }
+
+    fn as_pairs(&self) -> &[[u64; 2]] {
+        &self.pairs[..self.count]
     }
 }
 
@@ -241,15 +262,12 @@ impl<W: Words, L: Liveness> Held<'_, '_, W, L> {
 
     /// Stores all words, as one.
     pub fn commit(self, changes: &Changes) -> Result<(), Robbed> {
-        let changes = changes.as_slice();
         let Transactions { words, geometry, me, .. } = *self.transactions;
-        for (pair, (at, value)) in (0u64..).zip(changes) {
-            words.store(geometry.intent_at(me, 1 + 2 * pair), at.raw());
-            words.store(geometry.intent_at(me, 2 + 2 * pair), *value);
-        }
-        let committed = self.begin(IntentHead::Words(changes.len()))?;
-        for (at, value) in changes {
-            words.store(*at, *value);
+        let pairs = changes.as_pairs();
+        words.store_all(geometry.intent_at(me, 1), pairs.as_flattened());
+        let committed = self.begin(IntentHead::Words(pairs.len()))?;
+        for (at, value) in changes.iter() {
+            words.store(at, value);
         }
         self.finish(committed);
         Ok(())

@@ -122,7 +122,9 @@ impl Process {
     }
 }
 
+#[inline]
 fn readable(ground: &Ground, found: Found) -> Option<Record> {
+    read::prefetch(&ground.memory, found.slot.address());
     let spot = read::spot(&ground.memory, &ground.geometry, found.slot)?;
     read::record(&ground.memory, &ground.geometry, spot)
 }

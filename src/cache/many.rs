@@ -3,6 +3,7 @@
 use super::{FileCache, Process};
 use crate::config::Ttl;
 use crate::error::Result;
+use crate::segments::read;
 
 /// Keys whose memory is asked for before the first of them is looked up: as many lines as a processor
 /// waits for at a time.
@@ -58,23 +59,13 @@ impl FileCache {
 
 impl Process {
     fn ask_for_groups(&self, key: &[u8]) {
-        let index = self.ground.index();
-        let hash = self.ground.hash(key);
-        let (page, probe) = (index.page_of(hash), index.probe(hash));
-        for group in [probe.group_a, probe.group_b] {
-            // A group is two lines.
-            for position in [group, group + 8] {
-                self.ground.memory.index.prefetch(index.at(page, position).offset());
-            }
-        }
+        self.ground.index().prefetch(self.ground.hash(key));
     }
 
     fn ask_for_records(&self, key: &[u8]) {
         let ground = &self.ground;
         let _ = ground.index().find(ground.hash(key), |found| {
-            let start = found.slot.address().bytes();
-            ground.memory.log.prefetch(start);
-            ground.memory.log.prefetch(start + 64);
+            read::prefetch(&ground.memory, found.slot.address());
             None::<()>
         });
     }

@@ -67,10 +67,13 @@ impl FileCache {
         if ttl == Ttl::After(Duration::ZERO) {
             return self.remove(key).map(|_| ());
         }
+        let hash = ground.hash(key);
+        // They come while the share of upkeep is done.
+        ground.index().prefetch(hash);
         {
             let mut worker = process.worker();
             sync_before(ground)?;
-            process.store(&mut worker, key, value, shape, ttl)?;
+            process.store(&mut worker, hash, key, value, shape, ttl)?;
         }
         ground.count(Count::Inserts, 1);
         ground.count(Count::BytesPut, shape.footprint());
@@ -113,6 +116,7 @@ impl Process {
     fn store(
         &self,
         worker: &mut Worker,
+        hash: u64,
         key: &[u8],
         value: &[u8],
         shape: Shape,
@@ -120,12 +124,10 @@ impl Process {
     ) -> Result<()> {
         let ground = &self.ground;
         reclaim::upkeep(ground, worker, shape.footprint())?;
-        let now = ground.now();
         let default = ground.memory.load(control::DEFAULT_TTL);
         let default = (default < Millis::NEVER.get()).then_some(default);
-        let expiry = ttl.expiry(|| now, default);
-        let stamps = Stamps { created: (now.get() / 1000) as u32, expiry, lsn: None };
-        let hash = ground.hash(key);
+        let expiry = ttl.expiry(|| ground.now(), default);
+        let stamps = Stamps { created: ground.clock.seconds() as u32, expiry, lsn: None };
         for _ in 0..TRIES {
             let mut located = entries::locate(ground, hash, key);
             // Before it is written: the walk that evicts would pass it by while it is not published.

@@ -80,6 +80,17 @@ impl Probe {
         let b = a ^ group_step(tag);
         Self { hash, tag, group_a: a as usize * GROUP_SLOTS, group_b: b as usize * GROUP_SLOTS }
     }
+
+    /// The position within the page of a slot of its groups, which are numbered from 0 to 31.
+    #[inline]
+    pub fn position(&self, number: u32) -> usize {
+        let number = number as usize % (2 * GROUP_SLOTS);
+        if number < GROUP_SLOTS {
+            self.group_a + number
+        } else {
+            self.group_b + number - GROUP_SLOTS
+        }
+    }
 }
 
 /// The other group of a slot at `position` with this tag: its first position.
@@ -102,10 +113,35 @@ pub fn hash_low(page: PageId, tag: u32, level: u32) -> u64 {
     (page.0 & ((1 << level) - 1)) | (u64::from(tag) << level)
 }
 
+/// Which slots are at home on a page, which lookups of their keys go to: those whose tags have these
+/// bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Home {
+    mask: u64,
+    bits: u64,
+}
+
+impl Home {
+    /// Those of a page, of an index of `pages` pages that was created with `2^level`.
+    #[inline]
+    pub const fn new(page: PageId, level: u32, pages: u64) -> Self {
+        let half = 1u64 << pages.ilog2();
+        // A page that was split in this round, or came of it, is told by one bit more.
+        let mask = if page.0 | half < pages { 2 * half - 1 } else { half - 1 };
+        Self { mask: mask >> level, bits: page.0 >> level }
+    }
+
+    /// Whether a slot is one of them.
+    #[inline]
+    pub const fn has(self, slot: Slot) -> bool {
+        slot.tag() as u64 & self.mask == self.bits
+    }
+}
+
 /// Whether a slot stands on the page that a lookup of its key goes to.
 #[inline]
-pub fn is_home(page: PageId, slot: Slot, level: u32, pages: u64) -> bool {
-    page_of(hash_low(page, slot.tag(), level), pages) == page
+pub const fn is_home(page: PageId, slot: Slot, level: u32, pages: u64) -> bool {
+    Home::new(page, level, pages).has(slot)
 }
 
 /// The page to which the first split that moved this slot off `page` moved it; `None` if its hash
@@ -153,6 +189,23 @@ mod tests {
             assert_ne!(probe.group_a, probe.group_b);
             assert_eq!(other_group(probe.group_a + 5, probe.tag), probe.group_b);
             assert_eq!(other_group(probe.group_b + 15, probe.tag), probe.group_a);
+        }
+    }
+
+    #[test]
+    fn a_slot_is_at_home_where_a_lookup_of_its_key_goes_and_nowhere_else() {
+        for (level, pages) in (0..4).flat_map(|level| (1 << level..70).map(move |n| (level, n))) {
+            for tag in (0..1 << TAG_BITS).step_by(4099) {
+                let slot = Slot::new(tag, Address::from_units(1), Generation::new(1), 0);
+                for page in (0..pages + 3).map(PageId::new) {
+                    let there = page_of(hash_low(page, tag, level), pages) == page;
+                    assert_eq!(
+                        is_home(page, slot, level, pages),
+                        there,
+                        "{level} {pages} {page:?}"
+                    );
+                }
+            }
         }
     }
 

@@ -230,10 +230,10 @@ impl<P: Platform> Words for Process<P> {
     }
 
     /// Relaxed loads and a fence, as in mapped memory.
-    fn load_group(&self, at: WordAt) -> [u64; 16] {
-        let group = std::array::from_fn(|i| self.world.peek(at.plus(i as u64)));
+    fn load_all<const COUNT: usize>(&self, at: WordAt) -> [u64; COUNT] {
+        let loaded = std::array::from_fn(|i| self.world.peek(at.plus(i as u64)));
         P::fence(Ordering::Acquire);
-        group
+        loaded
     }
 
     fn fence(&self) {

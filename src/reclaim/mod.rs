@@ -37,6 +37,8 @@ pub struct Worker {
     pub index_wants: bool,
     /// Where the last step of each walk ended, with the walk word that says so.
     cursors: [Option<(u64, Cursor)>; 3],
+    /// The key of the record that a walk looks at: only its allocation is kept.
+    key: Vec<u8>,
     /// Bytes of a victim that this process has written again.
     rewritten: Option<(SegmentId, Generation, u64)>,
     /// Copies that wait for a sync before a slot names them, and the syncs begun when the last was

@@ -1,5 +1,5 @@
-//! Copies that wait: in a store that syncs, a slot names a copy only after a sync that began after
-//! the copy was made.
+//! Moves: a record is copied, and its slot names the copy from then on. In a store that syncs copies
+//! wait: a slot names one only after a sync that began after the copy was made.
 
 use super::Worker;
 use crate::entries::{self, Move, Orphan};
@@ -10,20 +10,71 @@ use crate::format::segment::Label;
 use crate::index::Found;
 use crate::segments::Ground;
 use crate::segments::pins::Writing;
-use crate::segments::read::Spot;
+use crate::segments::read::{Record, Spot};
+use crate::segments::reserve::Stamps;
+use crate::segments::statistics::Count;
 use crate::sync;
 use crate::sys::words::Words;
 
 /// Copies that may wait at a time, so that memory is bounded.
 const WAITING_LIMIT: usize = 16 << 10;
 
-/// Room for a copy in a queue; in the other one rather than none.
-pub fn room(
+/// What became of a copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Copied {
+    /// A slot names it, or will after a sync.
+    Done,
+    /// There is no room for it.
+    NoRoom,
+    /// The record could not be read.
+    Damaged,
+}
+
+/// Writes a record again, and lets its slot name the copy, now or after a sync.
+pub fn copy(
     ground: &Ground,
     worker: &mut Worker,
+    found: Found,
+    record: &Record,
     label: Label,
-    units: u32,
-) -> Result<Option<Spot>> {
+    frequency: u8,
+) -> Result<Copied> {
+    let mut bytes = Vec::new();
+    if !record.read_all(&ground.memory, &ground.geometry, &mut bytes) {
+        // Damaged, or gone in the meantime: then the slot has changed and stays as it is.
+        return Ok(Copied::Damaged);
+    }
+    let units = record.units();
+    let mut spot = room(ground, worker, label, units)?;
+    if spot.is_none() && ground.syncs() {
+        // What earlier moves left may be all the room there is: it can be taken after a sync.
+        sync::barrier(ground)?;
+        spot = room(ground, worker, label, units)?;
+    }
+    let Some(new) = spot else { return Ok(Copied::NoRoom) };
+    let syncs = ground.syncs();
+    let stamps = Stamps {
+        created: record.created,
+        expiry: record.expiry,
+        lsn: record.lsn.filter(|_| syncs),
+    };
+    ground.write(new, record.shape, stamps, [&bytes, b"", b""]);
+    entries::widen_expiry(ground, new, record.expiry);
+    let moved = Move { found, old: *record, new, frequency, syncs };
+    let result = if syncs {
+        wait(ground, worker, moved)
+    } else {
+        entries::repoint(ground, &moved).map(|_| ())
+    };
+    ground.written(Writing::Move);
+    result?;
+    ground.count(Count::Moves, 1);
+    ground.count(Count::BytesMoved, record.shape.footprint());
+    Ok(Copied::Done)
+}
+
+/// Room for a copy in a queue; in the other one rather than none.
+fn room(ground: &Ground, worker: &mut Worker, label: Label, units: u32) -> Result<Option<Spot>> {
     let other = match label {
         Label::Probation => Label::Main,
         Label::Main => Label::Probation,
@@ -38,7 +89,7 @@ pub fn room(
 }
 
 /// Lets a copy wait for the next sync.
-pub fn wait(ground: &Ground, worker: &mut Worker, moved: Move) -> Result<()> {
+fn wait(ground: &Ground, worker: &mut Worker, moved: Move) -> Result<()> {
     worker.waiting.push(moved);
     worker.waiting_since = ground.memory.load(control::SYNCS_BEGUN);
     if worker.waiting.len() >= WAITING_LIMIT {

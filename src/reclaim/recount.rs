@@ -207,7 +207,7 @@ fn counted_anew(ground: &Ground, count: impl Fn() -> Changes) -> Result<bool> {
     for _ in 0..16 {
         let seen = ground.lsn();
         let counted = count();
-        if counted.as_slice().is_empty() {
+        if counted.is_empty() {
             return Ok(false);
         }
         let done = ground.transact(|held, changes| {

@@ -1,8 +1,9 @@
 //! One step of a walk: the next record, judged and dealt with.
 
 use super::Worker;
+use super::moves::{self, Copied};
 use super::room::take;
-use crate::entries::{self, Move, Released};
+use crate::entries::{self, Released};
 use crate::error::Result;
 use crate::format::control;
 use crate::format::intent::WordAt;
@@ -14,12 +15,10 @@ use crate::index::Found;
 use crate::policy::{self, Judgement, RecordFacts};
 use crate::segments::Ground;
 use crate::segments::ground::Decision;
-use crate::segments::pins::{self, Writing};
+use crate::segments::pins;
 use crate::segments::read::{self, Record, Spot};
-use crate::segments::reserve::Stamps;
 use crate::segments::statistics::Count;
 use crate::segments::walk::Cursor;
-use crate::sync;
 use crate::sys::words::Words;
 
 /// What a step came to.
@@ -161,6 +160,7 @@ pub fn step(ground: &Ground, worker: &mut Worker, at: WordAt, force: bool) -> Re
         None => (WALK_END, Stepped::Past { bytes: 0, gone: false }),
         Some((spot, shape)) => {
             let gone = meet(ground, worker, walk.purpose, spot, state, force)?;
+            ask_ahead(ground, cursor, &mut worker.key);
             (cursor.position, Stepped::Past { bytes: shape.footprint(), gone })
         }
     };
@@ -168,6 +168,18 @@ pub fn step(ground: &Ground, worker: &mut Worker, at: WordAt, force: bool) -> Re
     worker.cursors[cursor_of(at)] =
         ground.memory.exchange(at, raw, new).is_ok().then_some((new, cursor));
     Ok(stepped)
+}
+
+/// Asks for the memory that the next two steps will read, which come with the next puts: the slot of the
+/// next record, and what is behind that.
+fn ask_ahead(ground: &Ground, mut cursor: Cursor, key: &mut Vec<u8>) {
+    let Some((spot, shape)) = cursor.next(&ground.memory, &ground.geometry) else { return };
+    let behind = ground.geometry.address(cursor.segment, cursor.position);
+    read::prefetch(&ground.memory, behind);
+    key.clear();
+    if read::read_key(&ground.memory.log, spot, shape, key) {
+        ground.index().prefetch(ground.hash(key));
+    }
 }
 
 /// Whether a walk of this process slot was begun by another process, which had the slot before and died.
@@ -206,13 +218,12 @@ fn end(
             }
         }
         Purpose::Evict | Purpose::Compact => {
-            if walk.owner.is_some_and(|owner| owner != me) || !super::moves::settle(ground, worker)?
-            {
+            if walk.owner.is_some_and(|owner| owner != me) || !moves::settle(ground, worker)? {
                 return Ok(Stepped::Waits);
             }
             if ground.live(walk.segment).count > 0 {
                 purge(ground, worker, walk)?;
-                if !super::moves::settle(ground, worker)? {
+                if !moves::settle(ground, worker)? {
                     return Ok(Stepped::Waits);
                 }
                 if ground.live(walk.segment).count > 0 {
@@ -238,11 +249,11 @@ fn meet(
     let Some(record) = read::record(&ground.memory, &ground.geometry, spot) else {
         return Ok(false);
     };
-    let mut key = Vec::new();
-    if !record.read_key(&ground.memory.log, &mut key) {
+    worker.key.clear();
+    if !record.read_key(&ground.memory.log, &mut worker.key) {
         return Ok(false);
     }
-    let hash = ground.hash(&key);
+    let hash = ground.hash(&worker.key);
     let find = || entries::find_at(ground, hash, spot.address, spot.generation);
     let mut found = find();
     if found.is_none() && purpose == Purpose::Sweep && record.lsn.is_none() {
@@ -300,7 +311,7 @@ fn treat(
         Judgement::Collect => go(ground, found, record, false, Count::Expirations),
         Judgement::Evict { ghost } => go(ground, found, record, ghost, Count::Evictions),
         Judgement::Move { label, frequency } => {
-            match copy(ground, worker, found, record, label, frequency)? {
+            match moves::copy(ground, worker, found, record, label, frequency)? {
                 Copied::Done => {
                     let bytes = rewritten + record.shape.footprint();
                     worker.rewritten = Some((spot.segment, spot.generation, bytes));
@@ -321,55 +332,6 @@ fn go(ground: &Ground, found: Found, record: &Record, ghost: bool, why: Count) -
     Ok(gone)
 }
 
-enum Copied {
-    Done,
-    NoRoom,
-    Damaged,
-}
-
-/// Writes a record again, and lets its slot name the copy, now or after a sync.
-fn copy(
-    ground: &Ground,
-    worker: &mut Worker,
-    found: Found,
-    record: &Record,
-    label: Label,
-    frequency: u8,
-) -> Result<Copied> {
-    let mut bytes = Vec::new();
-    if !record.read_all(&ground.memory, &ground.geometry, &mut bytes) {
-        // Damaged, or gone in the meantime: then the slot has changed and stays as it is.
-        return Ok(Copied::Damaged);
-    }
-    let units = record.units();
-    let mut room = super::moves::room(ground, worker, label, units)?;
-    if room.is_none() && ground.syncs() {
-        // What earlier moves left may be all the room there is: it can be taken after a sync.
-        sync::barrier(ground)?;
-        room = super::moves::room(ground, worker, label, units)?;
-    }
-    let Some(new) = room else { return Ok(Copied::NoRoom) };
-    let syncs = ground.syncs();
-    let stamps = Stamps {
-        created: record.created,
-        expiry: record.expiry,
-        lsn: record.lsn.filter(|_| syncs),
-    };
-    ground.write(new, record.shape, stamps, [&bytes, b"", b""]);
-    entries::widen_expiry(ground, new, record.expiry);
-    let moved = Move { found, old: *record, new, frequency, syncs };
-    let result = if syncs {
-        super::moves::wait(ground, worker, moved)
-    } else {
-        entries::repoint(ground, &moved).map(|_| ())
-    };
-    ground.written(Writing::Move);
-    result?;
-    ground.count(Count::Moves, 1);
-    ground.count(Count::BytesMoved, record.shape.footprint());
-    Ok(Copied::Done)
-}
-
 /// Deals with the slots that still name a segment after its walk: their records could not be reached
 /// from chunk to chunk. One pass over the index.
 fn purge(ground: &Ground, worker: &mut Worker, walk: WalkWord) -> Result<()> {
@@ -386,7 +348,7 @@ fn purge(ground: &Ground, worker: &mut Worker, walk: WalkWord) -> Result<()> {
             })
             .collect();
         for found in named {
-            if super::moves::is_waiting(worker, found) {
+            if moves::is_waiting(worker, found) {
                 continue;
             }
             let record = read::spot(&ground.memory, &ground.geometry, found.slot)

@@ -7,6 +7,7 @@
 
 use crate::format::check::Checker;
 use crate::format::control::{self, Geometry};
+use crate::format::intent::WordAt;
 use crate::format::place::{Address, Generation, Lsn, Millis, SegmentId};
 use crate::format::record::{self, HEADER_BYTES, Shape};
 use crate::format::segment::StateWord;
@@ -45,6 +46,16 @@ pub struct Record {
     checker: Checker,
 }
 
+/// Asks the processor for the first lines of a record that is about to be read: what is behind the header
+/// is known to be wanted only once that has come.
+#[inline]
+pub fn prefetch(words: &impl Words, address: Address) {
+    let start = WordAt::log(address.bytes());
+    for line in 0..3 {
+        words.prefetch(start.plus(line * 8));
+    }
+}
+
 /// The record's spot, if a slot's segment is of the slot's generation. `slot` is of the index; a
 /// walk uses [`spot_in`].
 #[inline]
@@ -72,27 +83,41 @@ pub fn is_still(words: &impl Words, geometry: &Geometry, spot: Spot) -> bool {
 
 /// Lengths in the header at a spot, if it was written for this spot and its record fits.
 #[inline]
-pub fn shape(words: &impl Words, geometry: &Geometry, spot: Spot) -> Option<(Shape, u64)> {
+pub fn shape(words: &impl Words, geometry: &Geometry, spot: Spot) -> Option<Shape> {
     if spot.room < HEADER_BYTES {
         return None;
     }
-    let at = crate::format::intent::WordAt::log(spot.address.bytes());
+    let header = words.load_all(WordAt::log(spot.address.bytes()));
     let checker = geometry.checker(spot.address, spot.generation);
-    let word0 = words.load(at);
-    let shape = Shape::decode(checker, spot.generation.get(), [word0, words.load(at.plus(1))])?;
-    (shape.footprint() <= spot.room).then_some((shape, word0))
+    decode_shape(checker, spot, header)
 }
 
 /// The record at a spot, its key and value not looked at yet.
 #[inline]
 pub fn record(words: &impl Words, geometry: &Geometry, spot: Spot) -> Option<Record> {
-    let (shape, word0) = shape(words, geometry, spot)?;
-    let at = crate::format::intent::WordAt::log(spot.address.bytes());
+    if spot.room < HEADER_BYTES {
+        return None;
+    }
+    let header = words.load_all(WordAt::log(spot.address.bytes()));
+    let [word0, word1, payload, committed, expiry] = header;
     let checker = geometry.checker(spot.address, spot.generation);
-    let (crc, created) = record::decode_payload(words.load(at.plus(record::PAYLOAD_AT / 8)));
-    let lsn = record::decode_committed(checker, words.load(at.plus(record::COMMITTED_AT / 8)));
-    let expiry = record::decode_expiry(checker, words.load(at.plus(record::EXPIRY_AT / 8)))?;
+    let shape = decode_shape(checker, spot, [word0, word1])?;
+    let (crc, created) = record::decode_payload(payload);
+    let lsn = record::decode_committed(checker, committed);
+    let expiry = record::decode_expiry(checker, expiry)?;
     Some(Record { spot, shape, lsn, expiry, created, word0, crc, checker })
+}
+
+/// Appends the key of a record of this shape, unchecked.
+pub fn read_key(log: &Mapping, spot: Spot, shape: Shape, key: &mut Vec<u8>) -> bool {
+    let start = spot.address.bytes() + HEADER_BYTES + u64::from(shape.metadata);
+    log.read_into(start, usize::from(shape.key), key)
+}
+
+#[inline]
+fn decode_shape(checker: Checker, spot: Spot, words: [u64; 2]) -> Option<Shape> {
+    let shape = Shape::decode(checker, spot.generation.get(), words)?;
+    (shape.footprint() <= spot.room).then_some(shape)
 }
 
 impl Record {
@@ -129,8 +154,7 @@ impl Record {
 
     /// Appends its key, unchecked.
     pub fn read_key(&self, log: &Mapping, key: &mut Vec<u8>) -> bool {
-        let start = self.body() + u64::from(self.shape.metadata);
-        log.read_into(start, usize::from(self.shape.key), key)
+        read_key(log, self.spot, self.shape, key)
     }
 
     /// Appends metadata, key and value, checked, to `bytes`; what was appended is taken back if the

@@ -1,6 +1,9 @@
-//! Counters of what happened: bumped in memory of this process, a stripe a thread, and now and then
-//! added to the process slot, where all processes see them. They need not be exact: a kill loses
-//! the few that were not added yet.
+//! Counters of what happened: bumped in memory of this process, and now and then added to the process
+//! slot, where all processes see them. They need not be exact: a kill loses the few that were not added
+//! yet.
+//!
+//! The first threads of a process have a stripe each that nobody else writes, so that a read is counted
+//! without a locked instruction, which would keep the processor from beginning the next one meanwhile.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -9,7 +12,8 @@ use crate::format::control::{self, Geometry};
 use crate::format::lock::ProcessSlot;
 use crate::sys::words::Words;
 
-const STRIPES: usize = 16;
+/// The last stripe is shared by all threads that came too late for one of their own.
+const STRIPES: usize = 32;
 /// A stripe is added to the process slot after so many events of a kind.
 const FLUSH_EVERY: u64 = 256;
 
@@ -51,7 +55,14 @@ pub const COUNTS: usize = 14;
 
 #[derive(Debug, Default)]
 #[repr(align(128))]
-struct Stripe([AtomicU64; COUNTS]);
+struct Stripe([Counter; COUNTS]);
+
+/// Only grows; what of it is in the process slot is noted beside it.
+#[derive(Debug, Default)]
+struct Counter {
+    counted: AtomicU64,
+    flushed: AtomicU64,
+}
 
 /// This process's counters.
 #[derive(Debug, Default)]
@@ -67,7 +78,7 @@ fn stripe() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     STRIPE.with(|own| {
         if own.get() == usize::MAX {
-            own.set(NEXT.fetch_add(1, Ordering::Relaxed) % STRIPES);
+            own.set(NEXT.fetch_add(1, Ordering::Relaxed).min(STRIPES - 1));
         }
         own.get()
     })
@@ -77,7 +88,16 @@ impl Counters {
     /// Counts `more`; `true` when it is time to flush.
     #[inline]
     pub fn add(&self, count: Count, more: u64) -> bool {
-        let old = self.stripes[stripe()].0[count as usize].fetch_add(more, Ordering::Relaxed);
+        let stripe = stripe();
+        let counted = &self.stripes[stripe].0[count as usize].counted;
+        let old = if stripe == STRIPES - 1 {
+            counted.fetch_add(more, Ordering::Relaxed)
+        } else {
+            // Nobody but this thread adds to it.
+            let old = counted.load(Ordering::Relaxed);
+            counted.store(old.wrapping_add(more), Ordering::Relaxed);
+            old
+        };
         // Events only: sums of bytes would do it all the time.
         more == 1 && (old + 1).is_multiple_of(FLUSH_EVERY)
     }
@@ -98,12 +118,31 @@ impl Counters {
 impl Stripe {
     fn flush(&self, words: &impl Words, geometry: &Geometry, me: ProcessSlot) {
         for (number, counter) in (0u64..).zip(&self.0) {
-            let counted = counter.swap(0, Ordering::Relaxed);
-            if counted > 0 {
+            let fresh = counter.take();
+            if fresh > 0 {
                 let at = geometry.statistic_at(me, number);
-                crate::sys::words::update(words, at, |old| Some(old.wrapping_add(counted)));
+                crate::sys::words::update(words, at, |old| Some(old.wrapping_add(fresh)));
             }
         }
+    }
+}
+
+impl Counter {
+    /// What was counted since it was last taken, by whichever thread.
+    fn take(&self) -> u64 {
+        // Acquired, so that what is read of the count is no older than what it was flushed at.
+        let flushed = self.flushed.load(Ordering::Acquire);
+        let counted = self.counted.load(Ordering::Relaxed);
+        let swap = Ordering::AcqRel;
+        match self.flushed.compare_exchange(flushed, counted, swap, Ordering::Relaxed) {
+            Ok(_) => counted.wrapping_sub(flushed),
+            Err(_) => 0, // Another thread took it just now.
+        }
+    }
+
+    fn pending(&self) -> u64 {
+        let flushed = self.flushed.load(Ordering::Acquire);
+        self.counted.load(Ordering::Relaxed).wrapping_sub(flushed)
     }
 }
 
@@ -113,7 +152,7 @@ impl Counters {
         let mut pending = [0u64; COUNTS];
         for stripe in &self.stripes {
             for (total, counter) in pending.iter_mut().zip(&stripe.0) {
-                *total += counter.load(Ordering::Relaxed);
+                *total = total.wrapping_add(counter.pending());
             }
         }
         pending
@@ -130,4 +169,44 @@ pub fn totals(words: &impl Words, geometry: &Geometry) -> [u64; COUNTS] {
         }
     }
     totals
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_counted_twice_or_not_at_all_while_others_flush() {
+        let counter = Counter::default();
+        let taken = AtomicU64::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    for _ in 0..50_000 {
+                        taken.fetch_add(counter.take(), Ordering::Relaxed);
+                    }
+                });
+            }
+            for counted in 1..=200_000 {
+                counter.counted.store(counted, Ordering::Relaxed);
+            }
+        });
+        assert_eq!(taken.into_inner() + counter.take(), 200_000);
+        assert_eq!(counter.pending(), 0);
+    }
+
+    #[test]
+    fn threads_beyond_those_with_a_stripe_of_their_own_are_counted_too() {
+        let counters = Counters::default();
+        std::thread::scope(|scope| {
+            for _ in 0..3 * STRIPES {
+                scope.spawn(|| {
+                    for _ in 0..100 {
+                        counters.add(Count::Hits, 1);
+                    }
+                });
+            }
+        });
+        assert_eq!(counters.pending()[Count::Hits as usize], 300 * STRIPES as u64);
+    }
 }

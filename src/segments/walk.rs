@@ -90,7 +90,7 @@ impl Cursor {
             return None;
         }
         spot.room = spot.room.min(u64::from(self.chunk_end - self.position) * UNIT);
-        let (shape, _) = read::shape(memory, geometry, spot)?;
+        let shape = read::shape(memory, geometry, spot)?;
         Some((spot, shape))
     }
 

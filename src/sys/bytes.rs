@@ -1,51 +1,228 @@
-//! Bytes of a mapping, one atomic piece at a time.
+//! Bytes of a mapping, which other processes may change at any time.
+//!
+//! To the language, a plain copy of them beside such a change is a data race, which it leaves
+//! undefined. So they are copied by instructions that the compiler does not look into, or where there are
+//! none for the machine, by relaxed atomic words. Torn bytes are possible in both, and are caught by the CRC.
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
+/// Copies from a mapping or into one.
+///
 /// # Safety
-/// `source` points to a byte of a mapping.
+/// `source` points to `length` bytes that may be read, `target` to as many that may be written; they do
+/// not overlap.
+#[cfg(all(target_arch = "x86_64", not(miri)))]
 #[inline]
-pub unsafe fn load_byte(source: *mut u8) -> u8 {
+pub unsafe fn copy(source: *const u8, target: *mut u8, length: usize) {
+    use std::arch::asm;
+    const BLOCK: usize = 32;
+    // SAFETY: every access is within `length` bytes of both, as each branch makes sure; SSE2 is part of
+    // x86-64; flags, the stack and everything but `target` stay as they are.
+    unsafe {
+        if length >= BLOCK {
+            let rest = length % BLOCK;
+            asm!(
+                "2:",
+                "movdqu {a}, [{source} + {at}]",
+                "movdqu {b}, [{source} + {at} + 16]",
+                "movdqu [{target} + {at}], {a}",
+                "movdqu [{target} + {at} + 16], {b}",
+                "add {at}, 32",
+                "cmp {at}, {end}",
+                "jb 2b",
+                source = in(reg) source,
+                target = in(reg) target,
+                at = inout(reg) 0usize => _,
+                end = in(reg) length - rest,
+                a = out(xmm_reg) _,
+                b = out(xmm_reg) _,
+                options(nostack),
+            );
+            if rest > 0 {
+                // Some bytes a second time, rather than piece by piece.
+                let last = length - BLOCK;
+                copy_pair(source.add(last), target.add(last), BLOCK - 16);
+            }
+        } else if length >= 16 {
+            copy_pair(source, target, length - 16);
+        } else if length >= 8 {
+            let last = length - 8;
+            asm!(
+                "mov {a}, [{source}]",
+                "mov {b}, [{source} + {last}]",
+                "mov [{target}], {a}",
+                "mov [{target} + {last}], {b}",
+                source = in(reg) source,
+                target = in(reg) target,
+                last = in(reg) last,
+                a = out(reg) _,
+                b = out(reg) _,
+                options(nostack, preserves_flags),
+            );
+        } else {
+            copy_pieces(source, target, length);
+        }
+    }
+}
+
+/// Copies the first 16 bytes, and 16 from `second` on.
+///
+/// # Safety
+/// As [`copy`] with a length of `second + 16`.
+#[cfg(all(target_arch = "x86_64", not(miri)))]
+#[inline]
+unsafe fn copy_pair(source: *const u8, target: *mut u8, second: usize) {
+    // SAFETY: the caller's; nothing but `target` is changed.
+    unsafe {
+        std::arch::asm!(
+            "movdqu {a}, [{source}]",
+            "movdqu {b}, [{source} + {second}]",
+            "movdqu [{target}], {a}",
+            "movdqu [{target} + {second}], {b}",
+            source = in(reg) source,
+            target = in(reg) target,
+            second = in(reg) second,
+            a = out(xmm_reg) _,
+            b = out(xmm_reg) _,
+            options(nostack, preserves_flags),
+        );
+    }
+}
+
+/// Copies from a mapping or into one.
+///
+/// # Safety
+/// `source` points to `length` bytes that may be read, `target` to as many that may be written; they do
+/// not overlap.
+#[cfg(not(all(target_arch = "x86_64", not(miri))))]
+#[inline]
+pub unsafe fn copy(source: *const u8, target: *mut u8, length: usize) {
+    // SAFETY: the caller's.
+    unsafe { copy_pieces(source, target, length) }
+}
+
+/// As [`copy`], by atomic words where both are aligned alike, else by atomic bytes.
+///
+/// # Safety
+/// As [`copy`].
+#[inline]
+unsafe fn copy_pieces(source: *const u8, target: *mut u8, length: usize) {
+    let alike = (source as usize ^ target as usize).is_multiple_of(8);
+    let head = if alike { source.align_offset(8).min(length) } else { length };
+    let words = (length - head) / 8;
+    for at in (0..head).chain(head + words * 8..length) {
+        // SAFETY: `at` is below `length`.
+        unsafe { store_byte(target.add(at), load_byte(source.add(at))) };
+    }
+    for at in (head..).step_by(8).take(words) {
+        // SAFETY: `at + 8` is at most `length`; both are aligned after the head.
+        unsafe { store_word(target.add(at), load_word(source.add(at))) };
+    }
+}
+
+/// Whether `bytes` stand in a mapping at `source`.
+///
+/// # Safety
+/// `source` points to as many bytes of a mapping.
+#[inline]
+pub unsafe fn equal(source: *const u8, bytes: &[u8]) -> bool {
+    let head = source.align_offset(8).min(bytes.len());
+    let (head, rest) = bytes.split_at(head);
+    let (words, tail) = rest.as_chunks::<8>();
+    let mut at = source;
+    for &byte in head {
+        // SAFETY: as many bytes follow as `bytes` has.
+        if unsafe { load_byte(at) } != byte {
+            return false;
+        }
+        at = at.wrapping_add(1);
+    }
+    for word in words {
+        // SAFETY: as above; `at` is aligned to 8 after the head.
+        if unsafe { load_word(at) } != u64::from_ne_bytes(*word) {
+            return false;
+        }
+        at = at.wrapping_add(8);
+    }
+    for &byte in tail {
+        // SAFETY: as above.
+        if unsafe { load_byte(at) } != byte {
+            return false;
+        }
+        at = at.wrapping_add(1);
+    }
+    true
+}
+
+/// # Safety
+/// `source` points to a byte that may be read.
+#[inline]
+unsafe fn load_byte(source: *const u8) -> u8 {
     // SAFETY: the caller's; bytes need no alignment.
     unsafe { (*source.cast::<AtomicU8>()).load(Ordering::Relaxed) }
 }
 
 /// # Safety
-/// `target` points to a byte of a mapping that may be written.
+/// `target` points to a byte that may be written.
 #[inline]
-pub unsafe fn store_byte(target: *mut u8, byte: u8) {
+unsafe fn store_byte(target: *mut u8, byte: u8) {
     // SAFETY: the caller's; bytes need no alignment.
     unsafe { (*target.cast::<AtomicU8>()).store(byte, Ordering::Relaxed) }
 }
 
 /// # Safety
-/// `source` points to 8 bytes of a mapping and is a multiple of 8.
+/// `source` points to 8 bytes that may be read, and is a multiple of 8.
 #[inline]
-pub unsafe fn load_word(source: *mut u8) -> u64 {
+unsafe fn load_word(source: *const u8) -> u64 {
     // SAFETY: the caller's.
     unsafe { (*source.cast::<AtomicU64>()).load(Ordering::Relaxed) }
 }
 
-/// Copies out of a mapping by relaxed atomic words: torn bytes are possible and are caught by the
-/// CRC, a data race in the language's sense is not.
-///
 /// # Safety
-/// `source` points to `length` bytes of a mapping, `target` to as many that may be written.
+/// `target` points to 8 bytes that may be written, and is a multiple of 8.
 #[inline]
-pub unsafe fn copy_out(source: *mut u8, target: *mut u8, length: usize) {
-    let head = source.align_offset(8).min(length);
-    let words = (length - head) / 8;
-    for at in 0..head {
-        // SAFETY: `at` is below `length`.
-        unsafe { target.add(at).write(load_byte(source.add(at))) };
+unsafe fn store_word(target: *mut u8, word: u64) {
+    // SAFETY: the caller's.
+    unsafe { (*target.cast::<AtomicU64>()).store(word, Ordering::Relaxed) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_length_is_copied_whole_at_every_alignment_and_nothing_beside_it() {
+        let bytes: Vec<u8> = (0..400u32).map(|i| (i * 7 + 1) as u8).collect();
+        for (from, to) in [(0, 0), (0, 3), (5, 0), (1, 1), (7, 9)] {
+            for length in (0..130).chain(250..260) {
+                for copying in [copy, copy_pieces] {
+                    let mut target = [0xEE; 300];
+                    let source = &bytes[from..from + length];
+                    let place = target[to..to + length].as_mut_ptr();
+                    // SAFETY: both are as long as said, and this thread's alone.
+                    unsafe { copying(source.as_ptr(), place, length) };
+                    assert_eq!(&target[to..to + length], source);
+                    assert!(target[..to].iter().chain(&target[to + length..]).all(|&b| b == 0xEE));
+                }
+            }
+        }
     }
-    for word in 0..words {
-        let at = head + word * 8;
-        // SAFETY: `at + 8` is at most `length`; the source is aligned after the head.
-        unsafe { target.add(at).cast::<u64>().write_unaligned(load_word(source.add(at))) };
-    }
-    for at in head + words * 8..length {
-        // SAFETY: `at` is below `length`.
-        unsafe { target.add(at).write(load_byte(source.add(at))) };
+
+    #[test]
+    fn bytes_are_equal_only_if_each_is() {
+        let bytes: Vec<u8> = (0..60).collect();
+        for from in 0..9 {
+            for length in 0..40 {
+                let mut other = bytes[from..from + length].to_vec();
+                // SAFETY: as long as said, and this thread's alone.
+                assert!(unsafe { equal(bytes[from..].as_ptr(), &other) });
+                for at in 0..length {
+                    other[at] ^= 1;
+                    // SAFETY: as above.
+                    assert!(!unsafe { equal(bytes[from..].as_ptr(), &other) });
+                    other[at] ^= 1;
+                }
+            }
+        }
     }
 }

@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicI32, AtomicU64, Ordering, fence};
 
 use memmap2::{MmapOptions, MmapRaw};
 
-use super::bytes::{copy_out, load_byte, load_word, store_byte};
 use super::words::Words;
+use super::{bytes, tags};
 use crate::format::intent::WordAt;
 use crate::format::page::{PAGE_BYTES, PageId};
 
@@ -114,30 +114,44 @@ impl Mapping {
     /// The word at `offset`, a multiple of 8, if it is in the file.
     #[inline]
     fn word(&self, offset: u64) -> Option<&AtomicU64> {
-        if !offset.is_multiple_of(8) || !self.holds(offset, 8) {
+        if !self.has_words(offset, 1) {
             return None;
         }
-        // SAFETY: `holds` says that the 8 bytes are inside the mapping, which lives as long as
+        // SAFETY: `has_words` says that the 8 bytes are inside the mapping, which lives as long as
         // `self`; they are aligned, since the mapping begins at a page; all access to them from
         // this process is atomic.
         Some(unsafe { &*self.raw.as_mut_ptr().add(offset as usize).cast::<AtomicU64>() })
     }
 
-    /// The 16 words from `offset` on, read relaxed; zeros outside the file.
+    /// The words from `offset` on, a multiple of 8, if all of them are in the file.
     #[inline]
-    fn group(&self, offset: u64) -> [u64; 16] {
-        if !offset.is_multiple_of(8) || !self.holds(offset, 128) {
-            return [0; 16];
+    fn words(&self, offset: u64, count: usize) -> Option<&[AtomicU64]> {
+        if !self.has_words(offset, count as u64) {
+            return None;
         }
-        // SAFETY: as in `word`, for 16 words.
-        let words =
-            unsafe { &*self.raw.as_mut_ptr().add(offset as usize).cast::<[AtomicU64; 16]>() };
-        std::array::from_fn(|i| words[i].load(Ordering::Relaxed))
+        // SAFETY: as in `word`, for all of them.
+        Some(unsafe {
+            std::slice::from_raw_parts(self.raw.as_ptr().add(offset as usize).cast(), count)
+        })
+    }
+
+    /// Whether `count` words, at least one and few, are in the file from `offset` on, a multiple of 8.
+    #[inline]
+    fn has_words(&self, offset: u64, count: u64) -> bool {
+        // What is no multiple of 8 becomes the number of a word far beyond.
+        let number = offset.rotate_right(3);
+        let there = self.backed.load(Ordering::Relaxed) / 8;
+        number < there.saturating_sub(count - 1) || self.grew_to_words(offset, count)
+    }
+
+    #[cold]
+    fn grew_to_words(&self, offset: u64, count: u64) -> bool {
+        offset.is_multiple_of(8) && self.holds(offset, count * 8)
     }
 
     /// Asks the processor for the line at `offset`, which is about to be read.
     #[inline]
-    pub fn prefetch(&self, offset: u64) {
+    fn prefetch(&self, offset: u64) {
         #[cfg(target_arch = "x86_64")]
         if offset < self.length() {
             use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
@@ -158,78 +172,35 @@ impl Mapping {
         buffer.reserve(length);
         let start = buffer.len();
         // SAFETY: the source is inside the mapping (`holds`), the target inside the capacity just
-        // reserved; `copy_out` writes all `length` bytes before the length covers them.
+        // reserved; `copy` writes all `length` bytes before the length covers them.
         unsafe {
-            copy_out(
-                self.raw.as_mut_ptr().add(offset as usize),
-                buffer.as_mut_ptr().add(start),
-                length,
-            );
+            let source = self.raw.as_ptr().add(offset as usize);
+            bytes::copy(source, buffer.as_mut_ptr().add(start), length);
             buffer.set_len(start + length);
         }
         true
     }
 
-    /// Whether `bytes` stand at `offset`.
+    /// Whether the bytes that are `wanted` stand at `offset`.
     #[inline]
-    pub fn equals(&self, offset: u64, bytes: &[u8]) -> bool {
-        if !self.holds(offset, bytes.len() as u64) {
+    pub fn equals(&self, offset: u64, wanted: &[u8]) -> bool {
+        if !self.holds(offset, wanted.len() as u64) {
             return false;
         }
         // SAFETY: inside the mapping, as `holds` says.
-        let mut source = unsafe { self.raw.as_mut_ptr().add(offset as usize) };
-        let (head, rest) = bytes.split_at(source.align_offset(8).min(bytes.len()));
-        let (words, tail) = rest.as_chunks::<8>();
-        for &byte in head {
-            // SAFETY: as many bytes follow as `bytes` has; read as atomics.
-            if unsafe { load_byte(source) } != byte {
-                return false;
-            }
-            source = source.wrapping_add(1);
-        }
-        for word in words {
-            // SAFETY: as above; `source` is aligned to 8 after the head.
-            if unsafe { load_word(source) } != u64::from_ne_bytes(*word) {
-                return false;
-            }
-            source = source.wrapping_add(8);
-        }
-        for &byte in tail {
-            // SAFETY: as above.
-            if unsafe { load_byte(source) } != byte {
-                return false;
-            }
-            source = source.wrapping_add(1);
-        }
-        true
+        unsafe { bytes::equal(self.raw.as_ptr().add(offset as usize), wanted) }
     }
 
-    /// Copies `bytes` to `offset`; `false` if there is no such place.
+    /// Copies `data` to `offset`; `false` if there is no such place.
     #[inline]
-    pub fn write(&self, offset: u64, bytes: &[u8]) -> bool {
-        if !self.writable || !self.holds(offset, bytes.len() as u64) {
+    pub fn write(&self, offset: u64, data: &[u8]) -> bool {
+        if !self.writable || !self.holds(offset, data.len() as u64) {
             return false;
         }
-        // SAFETY: inside the mapping, as `holds` says, which may be written.
-        let mut target = unsafe { self.raw.as_mut_ptr().add(offset as usize) };
-        let (head, rest) = bytes.split_at(target.align_offset(8).min(bytes.len()));
-        let (words, tail) = rest.as_chunks::<8>();
-        for &byte in head {
-            // SAFETY: as many bytes follow as `bytes` has; written as atomics.
-            unsafe { store_byte(target, byte) };
-            target = target.wrapping_add(1);
-        }
-        for word in words {
-            // SAFETY: as above; `target` is aligned to 8 after the head.
-            unsafe {
-                (*target.cast::<AtomicU64>()).store(u64::from_ne_bytes(*word), Ordering::Relaxed)
-            };
-            target = target.wrapping_add(8);
-        }
-        for &byte in tail {
-            // SAFETY: as above.
-            unsafe { store_byte(target, byte) };
-            target = target.wrapping_add(1);
+        // SAFETY: inside the mapping, as `holds` says, which may be written; `data`, which is of this
+        // process's own memory, is not.
+        unsafe {
+            bytes::copy(data.as_ptr(), self.raw.as_mut_ptr().add(offset as usize), data.len());
         }
         true
     }
@@ -287,13 +258,18 @@ pub struct Memory {
 
 impl Memory {
     #[inline]
+    fn mapping(&self, at: WordAt) -> &Mapping {
+        if at.is_index() { &self.index } else { &self.log }
+    }
+
+    #[inline]
     fn word(&self, at: WordAt) -> Option<&AtomicU64> {
-        if at.is_index() { self.index.word(at.offset()) } else { self.log.word(at.offset()) }
+        self.mapping(at).word(at.offset())
     }
 
     #[inline]
     fn word_to_change(&self, at: WordAt) -> Option<&AtomicU64> {
-        let mapping = if at.is_index() { &self.index } else { &self.log };
+        let mapping = self.mapping(at);
         if mapping.writable { mapping.word(at.offset()) } else { None }
     }
 }
@@ -305,17 +281,44 @@ impl Words for Memory {
     }
 
     #[inline]
-    fn load_group(&self, at: WordAt) -> [u64; 16] {
-        let mapping = if at.is_index() { &self.index } else { &self.log };
-        let group = mapping.group(at.offset());
+    fn load_all<const COUNT: usize>(&self, at: WordAt) -> [u64; COUNT] {
+        let mut loaded = [0; COUNT];
+        if let Some(words) = self.mapping(at).words(at.offset(), COUNT) {
+            for (to, word) in loaded.iter_mut().zip(words) {
+                *to = word.load(Ordering::Relaxed);
+            }
+        }
         fence(Ordering::Acquire);
-        group
+        loaded
+    }
+
+    #[inline]
+    fn equal_tags(&self, at: WordAt, tag: u32, skipped: i32) -> u32 {
+        let equal = match self.mapping(at).words(at.offset(), 16) {
+            Some(words) => tags::equal(|i| words[i].load(Ordering::Relaxed), tag, skipped),
+            None => tags::equal(|_| 0, tag, skipped),
+        };
+        fence(Ordering::Acquire);
+        equal
     }
 
     #[inline]
     fn store(&self, at: WordAt, value: u64) {
         if let Some(word) = self.word_to_change(at) {
             word.store(value, Ordering::Release);
+        }
+    }
+
+    #[inline]
+    fn store_all(&self, at: WordAt, values: &[u64]) {
+        let mapping = self.mapping(at);
+        if mapping.writable
+            && !values.is_empty()
+            && let Some(words) = mapping.words(at.offset(), values.len())
+        {
+            for (word, value) in words.iter().zip(values) {
+                word.store(*value, Ordering::Release);
+            }
         }
     }
 
@@ -327,6 +330,11 @@ impl Words for Memory {
             }
             None => Err(!current),
         }
+    }
+
+    #[inline]
+    fn prefetch(&self, at: WordAt) {
+        self.mapping(at).prefetch(at.offset());
     }
 
     #[inline]

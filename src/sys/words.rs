@@ -1,6 +1,7 @@
 //! Words that processes share, behind a trait, so that a model checker can run the code that
 //! changes them on memory of its own.
 
+use super::tags;
 use crate::format::intent::WordAt;
 
 /// Shared 8-byte words. A place that does not exist reads as 0 and is not written.
@@ -9,13 +10,31 @@ pub trait Words {
     fn load(&self, at: WordAt) -> u64;
     /// Release store.
     fn store(&self, at: WordAt, value: u64);
+    /// Release stores of words one after the other, from `at` on: all of them, or none if one does not
+    /// exist.
+    #[inline]
+    fn store_all(&self, at: WordAt, values: &[u64]) {
+        for (number, value) in (0u64..).zip(values) {
+            self.store(at.plus(number), *value);
+        }
+    }
     /// Acquire-release compare-and-swap; the value found, if it was another.
     fn exchange(&self, at: WordAt, current: u64, new: u64) -> Result<(), u64>;
-    /// Acquire loads of the 16 words from `at` on.
+    /// Acquire loads of the words from `at` on, all of them 0 if one does not exist.
     #[inline]
-    fn load_group(&self, at: WordAt) -> [u64; 16] {
+    fn load_all<const COUNT: usize>(&self, at: WordAt) -> [u64; COUNT] {
         std::array::from_fn(|i| self.load(at.plus(i as u64)))
     }
+    /// Of the 16 words from `at` on, loaded as by [`Words::load_all`], those whose topmost
+    /// `32 - skipped` bits are `tag`: a bit for each.
+    #[inline]
+    fn equal_tags(&self, at: WordAt, tag: u32, skipped: i32) -> u32 {
+        let words = self.load_all::<16>(at);
+        tags::equal(|i| words[i], tag, skipped)
+    }
+    /// Asks the processor for the line of a word, which is about to be read.
+    #[inline]
+    fn prefetch(&self, _at: WordAt) {}
     /// So many pages of the index, or those that there are, if they are fewer.
     #[inline]
     fn pages_there(&self, pages: u64) -> u64 {

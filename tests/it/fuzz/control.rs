@@ -192,8 +192,8 @@ fn takeover(input: &mut Unstructured<'_>) -> Result<()> {
     changes.set(control::ENTRIES, input.arbitrary()?);
     changes.set(control::CLEAR_LSN, input.arbitrary()?);
     held.commit(&changes).unwrap();
-    for (at, value) in changes.as_slice() {
-        assert_eq!(paper.load(*at), *value);
+    for (at, value) in changes.iter() {
+        assert_eq!(paper.load(at), value);
     }
     let free = LockWord::decode(paper.load(control::LOCK));
     assert_eq!((free.phase, free.sequence), (Phase::Free, Lsn::new(lsn.get() + 1)));

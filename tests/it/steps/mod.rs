@@ -307,7 +307,7 @@ fn a_writer_that_was_stopped_in_a_record_goes_on_in_nobodys_record() {
     let others = || 300..410u64;
     for version in 1..8 {
         child.begin(&format!("put 5 6 {version} 3000"));
-        let mut writes = 10 + random.below(200);
+        let mut writes = 10 + random.below(150);
         let mut segment = 0;
         while writes > 0 {
             match child.step() {
