@@ -54,8 +54,10 @@ impl fmt::Display for Crew {
 pub struct Outcome {
     /// Operations carried out.
     pub operations: u64,
-    /// Operations a second.
+    /// Operations a second, where the next one begins while the last waits for memory.
     pub rate: Option<f64>,
+    /// An operation on its own.
+    pub mean_ns: Option<f64>,
     pub p50_ns: Option<u64>,
     pub p99_ns: Option<u64>,
     pub p999_ns: Option<u64>,
@@ -78,7 +80,7 @@ pub struct Outcome {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Finding {
-    Measured(Outcome),
+    Measured(Box<Outcome>),
     /// The peer cannot do this, and why.
     Cannot(String),
     /// It should have, and did not.

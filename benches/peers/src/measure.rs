@@ -62,6 +62,7 @@ impl Latencies {
             return;
         }
         let at = |quantile| Some(self.histogram.value_at_quantile(quantile));
+        outcome.mean_ns = Some(self.histogram.mean());
         outcome.p50_ns = at(0.5);
         outcome.p99_ns = at(0.99);
         outcome.p999_ns = at(0.999);
@@ -154,6 +155,19 @@ pub fn settle(limit: Duration) -> Result<()> {
     while dirty_bytes()? > CLEAN && begun.elapsed() < limit {
         std::thread::sleep(Duration::from_millis(20));
     }
+    Ok(())
+}
+
+/// Has so many bytes of memory in hand for files, or half of what is free. The host of a virtual machine
+/// takes back what is not used, and the first touch of a page then costs ten times as much: each would pay
+/// for what the last one freed.
+pub fn warm(directory: &Path, bytes: u64) -> Result<()> {
+    let memory = fs::read_to_string("/proc/meminfo")?;
+    let free = kibibytes(&memory, "MemAvailable:").unwrap_or(0);
+    let file = tempfile::tempfile_in(directory)?;
+    file.set_len(bytes.min(free / 2).max(1))?;
+    let map = memmap2::MmapOptions::new().map_raw(&file)?;
+    map.advise(memmap2::Advice::PopulateWrite)?;
     Ok(())
 }
 

@@ -13,6 +13,7 @@ type Column = (&'static str, Value, fn(f64) -> String);
 const COLUMNS: &[Column] = &[
     ("thousand/s", |o| o.rate, |rate| significant(rate / 1e3)),
     ("open", |o| nanos(o.open_ns), time),
+    ("mean", |o| o.mean_ns, time),
     ("p50", |o| nanos(o.p50_ns), time),
     ("p99", |o| nanos(o.p99_ns), time),
     ("p99.9", |o| nanos(o.p999_ns), time),
@@ -109,7 +110,12 @@ pub fn significant(value: f64) -> String {
     format!("{value:.decimals$}")
 }
 
-/// The rate of an outcome.
+/// Operations a second, where they overlap.
 pub fn rate(outcome: &Outcome) -> Option<f64> {
     outcome.rate
+}
+
+/// Operations a second, each on its own.
+pub fn rate_alone(outcome: &Outcome) -> Option<f64> {
+    outcome.mean_ns.map(|nanos| 1e9 / nanos)
 }

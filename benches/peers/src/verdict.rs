@@ -6,7 +6,7 @@ use crate::cell::{Crew, Outcome};
 use crate::options::words;
 use crate::run::Record;
 use crate::summary::{Group, Value, groups, median};
-use crate::table::{rate, significant};
+use crate::table::{rate, rate_alone, significant};
 use crate::workload::Workload;
 
 struct Bar {
@@ -73,23 +73,25 @@ impl Results<'_> {
         self.at(workload, size, ALONE, USUAL_ENTRIES)
     }
 
-    /// larder's rate as a multiple of a peer's.
-    fn speed(&self, workload: Workload, size: usize, peer: &str, bound: f64) -> Bar {
+    /// larder's rate as a multiple of a peer's: of operations each on its own, and of such as overlap.
+    fn speed(&self, workload: Workload, size: usize, peer: &str, bound: f64) -> [Bar; 2] {
         let group = self.of(workload, size);
-        Bar {
-            what: format!("{} {}: larder / {peer}", workload.name(), words(size)),
+        let kinds: [(&str, Value); 2] = [("each on its own", rate_alone), ("overlapping", rate)];
+        kinds.map(|(kind, value)| Bar {
+            what: format!("{} {}: larder / {peer}, {kind}", workload.name(), words(size)),
             entries: group.map(|group| group.entries),
-            measured: group.and_then(|group| group.ratio("larder", peer, rate)),
+            measured: group.and_then(|group| group.ratio("larder", peer, value)),
             bound: AtLeast(bound),
-        }
+        })
     }
 
     fn reads(&self) -> Vec<Bar> {
         let mut bars = Vec::new();
         for size in SMALL {
             let peers = [("raw", 0.6), ("lmdb-writemap", 1.5), ("moka", 1.0), ("candystore", 1.0)];
-            bars.extend(peers.map(|(peer, bound)| self.speed(Workload::Get, size, peer, bound)));
-            bars.push(self.speed(Workload::Miss, size, "raw", 0.6));
+            let gets = peers.map(|(peer, bound)| self.speed(Workload::Get, size, peer, bound));
+            bars.extend(gets.into_iter().flatten());
+            bars.extend(self.speed(Workload::Miss, size, "raw", 0.6));
         }
         for size in LARGE {
             for (workload, what, bound) in [
@@ -113,7 +115,8 @@ impl Results<'_> {
         let each = |workload| {
             SMALL.iter().flat_map(move |size| {
                 [("raw", 0.5), ("candystore", 2.5)]
-                    .map(|(peer, bound)| self.speed(workload, *size, peer, bound))
+                    .into_iter()
+                    .flat_map(move |(peer, bound)| self.speed(workload, *size, peer, bound))
             })
         };
         each(Workload::Fill).chain(each(Workload::Overwrite)).collect()
@@ -123,7 +126,7 @@ impl Results<'_> {
         let (churn, size) = (Workload::Churn, 1 << 10);
         let peers = [("raw", 0.3), ("candystore", 4.0), ("foyer", 4.0)];
         let mut bars: Vec<Bar> =
-            peers.iter().map(|(peer, bound)| self.speed(churn, size, peer, *bound)).collect();
+            peers.iter().flat_map(|(peer, bound)| self.speed(churn, size, peer, *bound)).collect();
         let group = self.of(churn, size);
         for peer in ["candystore", "foyer"] {
             let tail: Value = |outcome| outcome.p999_ns.map(|nanos| nanos as f64);

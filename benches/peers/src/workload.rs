@@ -159,5 +159,5 @@ fn carry_out(mut bench: Bench<'_>) -> Result<Finding> {
     if most < bench.cell.entries {
         outcome.notes.insert(0, format!("with {most} entries"));
     }
-    Ok(Finding::Measured(outcome))
+    Ok(Finding::Measured(Box::new(outcome)))
 }

@@ -73,6 +73,12 @@ impl<'a> Bench<'a> {
         measure::settle(self.cell.settle)
     }
 
+    /// Has memory for what is about to be written.
+    pub fn warm(&self) -> Result<()> {
+        let entries = self.setup.entries.max(self.cell.operations);
+        measure::warm(&self.cell.directory, entries * (self.setup.size as u64 + 64) * 2)
+    }
+
     /// Reads an entry; false if it is not there.
     #[inline]
     pub fn get(&mut self, peer: &dyn Peer, i: u64) -> Result<bool> {

@@ -16,6 +16,7 @@ pub fn fill(bench: &mut Bench<'_>) -> Result<Outcome> {
     let (mut outcome, mut latencies) = (Outcome::default(), Latencies::new()?);
     let memory = measure::anonymous_bytes()?;
     let peer = bench.open()?;
+    bench.warm()?;
     timed(bench, bench.setup.entries, &mut latencies, &mut outcome, |bench, i| {
         bench.put(&*peer, i)
     })?;
@@ -62,6 +63,7 @@ pub fn overwrite(bench: &mut Bench<'_>) -> Result<Outcome> {
     let order = Order::uniform(entries, operations, bench.cell.seed);
     let memory = measure::anonymous_bytes()?;
     let peer = bench.open_full()?;
+    bench.warm()?;
     timed(bench, operations, &mut latencies, &mut outcome, |bench, i| {
         bench.put(&*peer, order.at(i))
     })?;
