@@ -90,23 +90,3 @@ pub fn disk(path: &Path) -> u64 {
     let entries = std::fs::read_dir(path).unwrap();
     entries.map(|entry| blocks(&entry.unwrap().path())).sum::<u64>() + blocks(path)
 }
-
-/// Mounts for this thread and its children alone.
-pub fn own_mounts() -> Result<(), String> {
-    // SAFETY: system calls with plain numbers and terminated strings; only this thread changes.
-    let done = unsafe {
-        libc::unshare(libc::CLONE_NEWNS) == 0
-            && libc::mount(
-                c"none".as_ptr(),
-                c"/".as_ptr(),
-                std::ptr::null(),
-                libc::MS_REC | libc::MS_PRIVATE,
-                std::ptr::null(),
-            ) == 0
-    };
-    if done {
-        Ok(())
-    } else {
-        Err(format!("no mounts of its own ({}): needs root", std::io::Error::last_os_error()))
-    }
-}

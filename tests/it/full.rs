@@ -10,8 +10,8 @@ use std::process::Command;
 
 use larder::{ErrorKind, FileCache};
 
-use crate::children::{Process, say};
-use crate::common::{check, disk, own_mounts, value};
+use crate::children::{Process, own_mounts, say};
+use crate::common::{check, disk, value};
 use crate::exercise::assert_is_clear;
 
 fn run(command: &str, arguments: &[&str]) -> bool {

@@ -18,8 +18,8 @@ use larder::FileCache;
 
 use self::account::{Account, Journal};
 use self::disk::{BootId, Disk};
-use crate::children::Process;
-use crate::common::{self, Random, own_mounts};
+use crate::children::{Process, own_mounts};
+use crate::common::{self, Random};
 
 /// Lives of a store until the next begins with a new one.
 const LIVES: u64 = 25;
