@@ -240,7 +240,8 @@ impl Groups {
     #[inline]
     pub fn emptier(&self) -> Option<Found> {
         // What is empty has tag 0, and hardly anything else has.
-        let [a, b] = self.slots.each_ref().map(|group| equal_tags(group, 0));
+        let [a, b] = &self.slots;
+        let (a, b) = (equal_tags(|i| a[i], 0), equal_tags(|i| b[i], 0));
         let groups = [a, b << GROUP_SLOTS];
         let order = if b.count_ones() > a.count_ones() { [1, 0] } else { [0, 1] };
         order.into_iter().find_map(|which| {
@@ -260,7 +261,8 @@ impl Groups {
     #[inline]
     fn mask(&self) -> u32 {
         let [a, b] = &self.slots;
-        equal_tags(a, self.probe.tag) | (equal_tags(b, self.probe.tag) << GROUP_SLOTS)
+        let tag = self.probe.tag;
+        equal_tags(|i| a[i], tag) | (equal_tags(|i| b[i], tag) << GROUP_SLOTS)
     }
 
     /// Whether the slots that matter for the key (those of equal tag, and the one at `position`, if
@@ -278,8 +280,8 @@ impl Groups {
 
 /// A bit for each slot of a group whose tag is `tag`.
 #[inline]
-fn equal_tags(group: &[u64; GROUP_SLOTS], tag: u32) -> u32 {
-    tags::equal(|i| group[i], tag, 32 - TAG_BITS as i32)
+pub fn equal_tags(slot: impl Fn(usize) -> u64, tag: u32) -> u32 {
+    tags::equal(slot, tag, 32 - TAG_BITS as i32)
 }
 
 #[cfg(test)]

@@ -86,25 +86,39 @@ fn follow(
 }
 
 impl Head {
-    /// Units from the start to what `slot` names, if that is in this segment.
-    fn unit_of(&self, geometry: &Geometry, slot: Slot) -> Option<u32> {
-        let (segment, within) = geometry.locate(slot.address())?;
-        (segment == self.segment && !slot.is_ghost()).then_some((within / UNIT) as u32)
-    }
-
     /// Whether a slot names nothing: a place beyond the chunks where no record is. It was stored
-    /// after the last sync, and what it names did not reach the disk.
-    pub fn is_void(&self, memory: &Memory, geometry: &Geometry, slot: Slot) -> bool {
-        let unit = self.unit_of(geometry, slot);
-        unit.is_some_and(|unit| unit >= self.chain) && units_at(memory, geometry, slot).is_none()
+    /// after the last sync, and what it names did not reach the disk. `place` is what it names.
+    #[inline]
+    pub fn is_void(
+        &self,
+        memory: &Memory,
+        geometry: &Geometry,
+        slot: Slot,
+        place: (SegmentId, u64),
+    ) -> bool {
+        self.unit_of(place).is_some_and(|unit| unit >= self.chain)
+            && units_at(memory, geometry, slot).is_none()
     }
 
-    /// Takes note of a slot that stays.
-    pub fn note(&mut self, memory: &Memory, geometry: &Geometry, slot: Slot) {
-        let Some(unit) = self.unit_of(geometry, slot) else { return };
+    /// Takes note of a slot that stays; `place` is what it names.
+    #[inline]
+    pub fn note(
+        &mut self,
+        memory: &Memory,
+        geometry: &Geometry,
+        slot: Slot,
+        place: (SegmentId, u64),
+    ) {
+        let Some(unit) = self.unit_of(place) else { return };
         self.damaged |= unit == self.chain;
         let units = if unit < self.chain { None } else { units_at(memory, geometry, slot) };
         self.named = self.named.max(unit + units.unwrap_or(1));
+    }
+
+    /// Units from the start to a place, if that is in this segment.
+    #[inline]
+    fn unit_of(&self, (segment, within): (SegmentId, u64)) -> Option<u32> {
+        (segment == self.segment).then_some((within / UNIT) as u32)
     }
 
     /// Makes the segment ready to go on, once all slots that stay were noted; its tail in units.

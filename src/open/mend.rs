@@ -16,13 +16,14 @@ use crate::format::control::{self, Geometry};
 use crate::format::identity::Identity;
 use crate::format::lock::{LockWord, Phase, ProcessSlot};
 use crate::format::page::{
-    self, GROUP_SLOTS, PAGE_BYTES, PAGE_SLOTS, PageId, other_group, page_limit,
+    self, GROUP_SLOTS, Home, PAGE_BYTES, PAGE_SLOTS, PageId, other_group, page_limit,
 };
 use crate::format::place::{GENERATION_COUNT_BITS, Generation, Lsn, Millis, SegmentId, UNIT};
 use crate::format::segment::{
     FIRST_EXPIRY, GRANTED, LAST_EXPIRY, LIVE, Label, Live, STAMP, Stamp, State, StateWord, TAIL,
 };
 use crate::format::slot::Slot;
+use crate::index;
 use crate::segments::{Ground, pins};
 use crate::sys::mapping::Memory;
 use crate::sys::space;
@@ -52,11 +53,13 @@ pub fn mend(
     let in_file = (length / PAGE_BYTES).saturating_sub(1).clamp(first, page_limit(geometry.level));
     let pages = memory.load(control::PAGES).clamp(first, in_file);
     let durable = memory.load(control::PAGES_DURABLE).min(pages);
+    let heads = match flush {
+        Some(_) => heads::find(memory, &geometry, segment_ids(memory, &geometry)),
+        None => Vec::new(),
+    };
+    let extents = extents(memory, &geometry);
     let mut mend =
-        Mend { shared: flush.is_some(), geometry, memory, pages, durable, heads: Vec::new() };
-    if mend.shared {
-        mend.heads = heads::find(memory, &geometry, mend.segment_ids());
-    }
+        Mend { shared: flush.is_some(), geometry, memory, pages, durable, heads, extents };
     // A reader makes no page, so it needs none emptied; on tmpfs that would allocate them.
     let stale = if mend.shared { pages..in_file } else { pages..pages };
     for page in stale.map(PageId::new) {
@@ -123,6 +126,33 @@ struct Mend<'a> {
     durable: u64,
     /// Segments that go on taking chunks; a reader needs none.
     heads: Vec<Head>,
+    extents: Vec<Extent>,
+}
+
+/// What slots may name in a segment.
+#[derive(Clone, Copy, Debug, Default)]
+struct Extent {
+    generation_low: u8,
+    /// Bytes from its start that are allocated and in the file.
+    length: u64,
+}
+
+/// Segments that the file has room for; the rows of others may be holes, and reading a hole of a full
+/// tmpfs raises SIGBUS.
+fn segment_ids(memory: &Memory, geometry: &Geometry) -> impl Iterator<Item = SegmentId> + use<> {
+    (0..segments_in(geometry, memory.log.length()) as u16).map(SegmentId::new)
+}
+
+/// The extents of the segments that begin in the file.
+fn extents(memory: &Memory, geometry: &Geometry) -> Vec<Extent> {
+    let of = |segment: SegmentId| {
+        let state = StateWord::decode(memory.load(geometry.state_at(segment)))?;
+        let in_file = memory.log.length().saturating_sub(geometry.segment_start(segment));
+        let length = if state.allocated <= geometry.segment_bytes() { state.allocated } else { 0 };
+        Some(Extent { generation_low: state.generation.low(), length: length.min(in_file) })
+    };
+    let count = segments_in(geometry, memory.log.length() + geometry.segment_bytes() - 1) as u16;
+    (0..count).map(|id| of(SegmentId::new(id)).unwrap_or_default()).collect()
 }
 
 impl Mend<'_> {
@@ -134,72 +164,80 @@ impl Mend<'_> {
         self.memory.store(self.geometry.slot_at(page, position), slot.word());
     }
 
-    /// Whether a slot names a record of the present generation of an allocated place. The segment may
-    /// be free by now: then the slot is as of before its record was moved, and the move is undone.
-    fn fits(&self, slot: Slot) -> bool {
-        if slot.is_ghost() {
-            return true;
-        }
-        let Some((segment, within)) = self.geometry.locate(slot.address()) else { return false };
-        if self.geometry.segment_start(segment) + within >= self.memory.log.length() {
-            return false;
-        }
-        StateWord::decode(self.memory.load(self.geometry.state_at(segment))).is_some_and(|state| {
-            state.generation.low() == slot.generation_low()
-                && within < state.allocated
-                && state.allocated <= self.geometry.segment_bytes()
-        })
+    /// The place of a record that a slot names, if it is of the present generation and allocated. The
+    /// segment may be free by now: then the slot is as of before its record was moved, and the move is
+    /// undone.
+    #[inline]
+    fn fitting_place(&self, slot: Slot) -> Option<(SegmentId, u64)> {
+        let (segment, within) = self.geometry.locate(slot.address())?;
+        let extent = self.extents.get(usize::from(segment.get()))?;
+        let fits = extent.generation_low == slot.generation_low() && within < extent.length;
+        fits.then_some((segment, within))
+    }
+
+    /// All slots of a page, as words.
+    fn page(&self, page: PageId) -> [u64; PAGE_SLOTS] {
+        self.memory.load_all(self.geometry.slot_at(page, 0))
     }
 
     fn settle_page(&self, page: PageId) {
-        for position in 0..PAGE_SLOTS {
-            let slot = self.slot(page, position);
-            if slot.is_empty() {
-                continue;
+        let home = Home::new(page, self.geometry.level, self.pages);
+        for first in (0..PAGE_SLOTS).step_by(GROUP_SLOTS) {
+            let group: [u64; GROUP_SLOTS] =
+                self.memory.load_all(self.geometry.slot_at(page, first));
+            for (position, word) in (first..).zip(group) {
+                if word != 0 {
+                    self.settle(page, position, Slot::from_word(word), home);
+                }
             }
-            let is_void = |head: &Head| head.is_void(self.memory, &self.geometry, slot);
-            if !self.fits(slot) || self.heads.iter().any(is_void) {
-                self.set(page, position, Slot::EMPTY);
-                continue;
-            }
-            if page::is_home(page, slot, self.geometry.level, self.pages) {
-                continue;
-            }
-            // Foreign: the page it was moved to may not have reached the disk.
-            let moved = page::moved_to(page, slot, self.geometry.level)
-                .filter(|moved| (self.durable..self.pages).contains(&moved.get()));
-            if let Some(moved) = moved.filter(|moved| self.slot(*moved, position).is_empty()) {
-                self.set(moved, position, slot);
-            }
+        }
+    }
+
+    #[inline]
+    fn settle(&self, page: PageId, position: usize, slot: Slot, home: Home) {
+        let stays = slot.is_ghost()
+            || self.fitting_place(slot).is_some_and(|place| {
+                let (memory, geometry) = (self.memory, &self.geometry);
+                !self.heads.iter().any(|head| head.is_void(memory, geometry, slot, place))
+            });
+        if !stays {
+            self.set(page, position, Slot::EMPTY);
+            return;
+        }
+        if home.has(slot) {
+            return;
+        }
+        // Foreign: the page it was moved to may not have reached the disk.
+        let moved = page::moved_to(page, slot, self.geometry.level)
+            .filter(|moved| (self.durable..self.pages).contains(&moved.get()));
+        if let Some(moved) = moved.filter(|moved| self.slot(*moved, position).is_empty()) {
+            self.set(moved, position, slot);
         }
     }
 
     /// Empties foreign slots, marks twins, counts; whether there are twins.
     fn count_page(&mut self, page: PageId, live: &mut [u32]) -> bool {
-        let mut slots: Vec<Slot> = (0..PAGE_SLOTS).map(|at| self.slot(page, at)).collect();
-        for (position, slot) in slots.iter_mut().enumerate() {
-            let home = page::is_home(page, *slot, self.geometry.level, self.pages);
-            if !slot.is_empty() && !home {
-                *slot = Slot::EMPTY;
-                self.set(page, position, *slot);
+        let home = Home::new(page, self.geometry.level, self.pages);
+        let mut words = self.page(page);
+        for (position, word) in words.iter_mut().enumerate() {
+            if *word != 0 && !home.has(Slot::from_word(*word)) {
+                *word = 0;
+                self.set(page, position, Slot::EMPTY);
             }
         }
         let mut twins = false;
-        for (position, slot) in slots.iter().enumerate() {
+        for (position, word) in words.iter().enumerate() {
+            let slot = Slot::from_word(*word);
             if !slot.is_live() {
                 continue;
             }
-            if let Some((segment, _)) = self.geometry.locate(slot.address()) {
-                live[usize::from(segment.get())] += 1;
+            if let Some(place) = self.geometry.locate(slot.address()) {
+                live[usize::from(place.0.get())] += 1;
+                for head in &mut self.heads {
+                    head.note(self.memory, &self.geometry, slot, place);
+                }
             }
-            for head in &mut self.heads {
-                head.note(self.memory, &self.geometry, *slot);
-            }
-            let own = position / GROUP_SLOTS * GROUP_SLOTS;
-            let other = other_group(position, slot.tag());
-            let same =
-                |at: usize| at != position && slots[at].is_live() && slots[at].tag() == slot.tag();
-            let is_twin = (own..own + GROUP_SLOTS).chain(other..other + GROUP_SLOTS).any(same);
+            let is_twin = has_twin(&words, position);
             if is_twin != slot.is_twin() {
                 self.set(page, position, slot.with_twin(is_twin));
             }
@@ -230,22 +268,17 @@ impl Mend<'_> {
             self.set(found.page, found.position, slot);
             live[usize::from(old.spot.segment.get())] -= 1;
             live[usize::from(new.segment.get())] += 1;
-            for head in &mut self.heads {
-                head.note(memory, geometry, slot);
+            if let Some(place) = geometry.locate(new.address) {
+                for head in &mut self.heads {
+                    head.note(memory, geometry, slot, place);
+                }
             }
         }
     }
 
-    /// Those that the file has room for; the rows of others may be holes, and reading a hole of a full
-    /// tmpfs raises SIGBUS.
-    fn segment_ids(&self) -> impl Iterator<Item = SegmentId> + use<> {
-        let count = segments_in(&self.geometry, self.memory.log.length());
-        (0..count as u16).map(SegmentId::new)
-    }
-
     /// Segments that no slot names are free, the others sealed but for the heads.
     fn segments(&self, live: &[u32]) {
-        for id in self.segment_ids() {
+        for id in segment_ids(self.memory, &self.geometry) {
             let word = self.memory.load(self.geometry.state_at(id));
             let known = StateWord::decode(word)
                 .filter(|state| state.allocated <= self.geometry.segment_bytes());
@@ -291,7 +324,8 @@ impl Mend<'_> {
     fn control(&self, live: &[u32], twins: bool, index_granted: u64) {
         let memory = self.memory;
         let entries: u64 = live.iter().map(|&count| u64::from(count)).sum();
-        let grants = self.segment_ids().map(|id| memory.load(self.geometry.row_at(id, GRANTED)));
+        let grants = segment_ids(self.memory, &self.geometry)
+            .map(|id| memory.load(self.geometry.row_at(id, GRANTED)));
         let granted: u64 = grants.sum();
         memory.store(control::ENTRIES, entries);
         memory.store(control::PENDING, memory.load(control::PENDING).min(entries));
@@ -332,4 +366,21 @@ impl Mend<'_> {
             pins::clear_pins(memory, &self.geometry, slot);
         }
     }
+}
+
+/// Whether another live slot of the groups of the slot at `position` has its tag.
+fn has_twin(words: &[u64; PAGE_SLOTS], position: usize) -> bool {
+    let tag = Slot::from_word(words[position]).tag();
+    let own = position / GROUP_SLOTS * GROUP_SLOTS;
+    [own, other_group(position, tag)].into_iter().any(|group| {
+        let mut equal = index::equal_tags(|at| words[group + at], tag);
+        while equal != 0 {
+            let at = group + equal.trailing_zeros() as usize;
+            if at != position && Slot::from_word(words[at]).is_live() {
+                return true;
+            }
+            equal &= equal - 1;
+        }
+        false
+    })
 }
