@@ -2,7 +2,7 @@
 //!
 //! Everything may be damaged, or be changed by another process while it is read. The order of the
 //! checks: state and generation of the segment, bounds, header, committed word, expiry; then key and
-//! value are compared or copied by relaxed words; then, after an acquire fence, state and generation
+//! value are compared or copied as they stand; then, after an acquire fence, state and generation
 //! again; then the CRC.
 
 use crate::format::check::Checker;

@@ -1,4 +1,4 @@
-//! A mapped file: words as atomics, bytes copied by relaxed atomic pieces.
+//! A mapped file: words as atomics, bytes copied as [`bytes`] says.
 //!
 //! Other processes change these bytes at any time, so nothing here makes a `&[u8]` of them but
 //! [`Mapping::pinned`]. The mapping may be longer than its file: every access is checked against

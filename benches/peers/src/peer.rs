@@ -23,6 +23,15 @@ pub trait Peer: Send + Sync {
 
     fn remove(&self, key: &Key) -> Result<()>;
 
+    /// How many of several keys are there, their values read.
+    fn get_many(&self, _keys: &[Key]) -> Result<usize> {
+        bail!("one key at a time")
+    }
+
+    fn put_many(&self, _entries: &[(Key, Vec<u8>)]) -> Result<()> {
+        bail!("one entry at a time")
+    }
+
     /// Puts entries that are to be measured later: by batches where the peer has them.
     fn load(&self, entries: Range<u64>, values: &mut Values) -> Result<()> {
         for i in entries {

@@ -66,7 +66,7 @@ fn workloads(options: &RunOptions) -> Vec<Workload> {
 fn of(workload: Workload, size: usize, options: &RunOptions) -> Vec<Group> {
     let fitting = options.entries.min(options.payload / size as u64).max(1);
     let entries = match workload {
-        Workload::Growth => options.scale.iter().copied().max().unwrap_or(fitting),
+        Workload::Growth | Workload::Many => options.scale.iter().copied().max().unwrap_or(fitting),
         Workload::Churn => bounded::fitting(options.capacity, size),
         _ => fitting,
     };
@@ -104,7 +104,7 @@ fn chosen(workload: Workload, size: usize, options: &RunOptions) -> Vec<String> 
     let named = |name: &str| options.peers.iter().any(|peer| peer == name);
     let means_something = |about: &crate::peer::About| match about.name {
         "larder" => true,
-        "raw" => !matches!(workload, Workload::OpenReboot | Workload::Beside),
+        "raw" => !matches!(workload, Workload::OpenReboot | Workload::Beside | Workload::Many),
         // One pass more is the floor of checked reads of large values.
         "raw+crc" => {
             matches!(workload, Workload::View | Workload::Get) && size >= Workload::View.sizes()[0]

@@ -2,7 +2,7 @@
 
 use comfy_table::{CellAlignment, Table, presets};
 
-use crate::cell::Outcome;
+use crate::cell::{Crew, Outcome};
 use crate::options::words;
 use crate::run::Record;
 use crate::summary::{Group, Value, groups};
@@ -38,10 +38,37 @@ pub fn print(record: &Record) {
     let versions = record.versions.iter().map(|(peer, version)| format!("{peer} {version}"));
     println!("{}", versions.collect::<Vec<_>>().join(", "));
     println!("Medians over the rounds; `larder is` the median of the ratios within each round.");
-    for group in groups(record) {
+    let groups = groups(record);
+    println!("\nlarder is so many times as fast, each operation on its own\n{}", overview(&groups));
+    for group in groups {
         let (name, size) = (group.workload.name(), words(group.size));
         println!("\n{name}, {size}, {} entries, {}\n{}", group.entries, group.crew, table(&group));
     }
+}
+
+/// A row a peer, a column a workload: who is faster at what, at a glance.
+fn overview(groups: &[Group<'_>]) -> Table {
+    let compared = |group: &&Group<'_>| {
+        group.crew == Crew::Threads(1) && group.peers.len() > 1 && !group.rows("larder").is_empty()
+    };
+    let groups: Vec<&Group<'_>> = groups.iter().filter(compared).collect();
+    let time: Value = |outcome| nanos(outcome.open_ns).or(outcome.mean_ns);
+    let mut table = Table::new();
+    table.load_style(presets::ASCII_MARKDOWN);
+    let name = |group: &&Group<'_>| format!("{}, {}", group.workload.name(), words(group.size));
+    table.set_header(std::iter::once("than".to_owned()).chain(groups.iter().map(name)));
+    for about in crate::peers::ALL {
+        let ratio = |group: &&Group<'_>| group.ratio(about.name, "larder", time);
+        let ratios: Vec<Option<f64>> = groups.iter().map(ratio).collect();
+        if about.name != "larder" && ratios.iter().any(Option::is_some) {
+            let cells = ratios.into_iter().map(|ratio| ratio.map(significant).unwrap_or_default());
+            table.add_row(std::iter::once(about.name.to_owned()).chain(cells));
+        }
+    }
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
 }
 
 fn table(group: &Group<'_>) -> Table {

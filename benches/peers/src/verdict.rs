@@ -239,6 +239,15 @@ impl Results<'_> {
 
     fn growth(&self) -> Vec<Bar> {
         let mut bars = Vec::new();
+        let many = self.at(Workload::Many, SMALL[0], ALONE, u64::MAX);
+        let gains: [(&str, Value); 2] =
+            [("get_many", |o| detail(o, "get_gain")), ("insert_many", |o| detail(o, "put_gain"))];
+        bars.extend(gains.map(|(what, gain)| Bar {
+            what: format!("{what}: as a multiple of single calls"),
+            entries: many.map(|group| group.entries),
+            measured: many.and_then(|group| group.median("larder", gain)),
+            bound: AtLeast(1.5),
+        }));
         for workload in [Workload::Get, Workload::Fill, Workload::Overwrite] {
             let few = self.at(workload, SMALL[0], ALONE, 0);
             let many = self.at(workload, SMALL[0], ALONE, u64::MAX);

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::cell::{Cell, Crew, Finding};
 use crate::peer::{About, Processes};
 use crate::peers;
-use crate::workloads::{Bench, bounded, crews, growth, opening, plain};
+use crate::workloads::{Bench, bounded, crews, growth, many, opening, plain};
 
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ValueEnum,
@@ -46,6 +46,8 @@ pub enum Workload {
     Beside,
     /// Hits read in place
     View,
+    /// Several keys in a call, beside as many calls
+    Many,
     /// The slowest put while a store grows
     Growth,
     /// Fill, get, overwrite and opening at 100 k, 1 M and 10 M entries
@@ -62,6 +64,7 @@ impl Workload {
                 | Self::Write
                 | Self::Beside
                 | Self::View
+                | Self::Many
                 | Self::Growth
                 | Self::Scale
         )
@@ -70,7 +73,12 @@ impl Workload {
     /// Bytes of a value, unless they are given.
     pub fn sizes(self) -> &'static [usize] {
         match self {
-            Self::Open | Self::OpenKilled | Self::OpenReboot | Self::Growth | Self::Scale => &[100],
+            Self::Open
+            | Self::OpenKilled
+            | Self::OpenReboot
+            | Self::Many
+            | Self::Growth
+            | Self::Scale => &[100],
             Self::GetOrInsert | Self::Mixed | Self::Read | Self::Write | Self::Beside => &[1 << 10],
             Self::Miss => &[100, 1 << 10],
             Self::View => &[16 << 10, 1 << 20],
@@ -151,6 +159,7 @@ fn carry_out(mut bench: Bench<'_>) -> Result<Finding> {
         Workload::Open | Workload::OpenKilled | Workload::OpenReboot => opening::open(&mut bench),
         Workload::Mixed | Workload::Read | Workload::Write => crews::side_by_side(&mut bench),
         Workload::Beside => crews::beside(&mut bench),
+        Workload::Many => many::beside_single(&mut bench),
         Workload::Growth => growth::grow(&mut bench),
         Workload::Scale => anyhow::bail!("stands for other workloads"),
     };

@@ -45,6 +45,14 @@ impl Peer for Larder {
         Ok(view.is_some())
     }
 
+    fn get_many(&self, keys: &[Key]) -> Result<usize> {
+        Ok(self.0.get_many(keys).iter().flatten().filter(|value| !value.is_empty()).count())
+    }
+
+    fn put_many(&self, entries: &[(Key, Vec<u8>)]) -> Result<()> {
+        Ok(self.0.insert_many(entries)?)
+    }
+
     fn remove(&self, key: &Key) -> Result<()> {
         self.0.remove(key)?;
         Ok(())

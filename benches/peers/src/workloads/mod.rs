@@ -4,6 +4,7 @@ pub mod bounded;
 pub mod children;
 pub mod crews;
 pub mod growth;
+pub mod many;
 pub mod opening;
 pub mod plain;
 
