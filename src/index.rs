@@ -94,19 +94,19 @@ impl<'a, W: Words> Index<'a, W> {
         let probe = self.probe(hash);
         let mut page = self.page_of(hash);
         loop {
-            for first in [probe.group_a, probe.group_b] {
-                let mut mask = self.equal_tags(page, first, probe.tag);
-                while mask != 0 {
-                    // Read again, so that the group need not be kept; it may have changed.
-                    let position = first + mask.trailing_zeros() as usize;
-                    mask &= mask - 1;
-                    let slot = self.slot(page, position);
-                    if slot.tag() == probe.tag
-                        && slot.is_live()
-                        && let Some(answer) = visit(Found { page, position, slot })
-                    {
-                        return Some(answer);
-                    }
+            // Both at once: in which of them it is cannot be foreseen.
+            let mut mask = self.equal_tags(page, probe.group_a, probe.tag)
+                | (self.equal_tags(page, probe.group_b, probe.tag) << GROUP_SLOTS);
+            while mask != 0 {
+                // Read again, so that the groups need not be kept; it may have changed.
+                let position = probe.position(mask.trailing_zeros());
+                mask &= mask - 1;
+                let slot = self.slot(page, position);
+                if slot.tag() == probe.tag
+                    && slot.is_live()
+                    && let Some(answer) = visit(Found { page, position, slot })
+                {
+                    return Some(answer);
                 }
             }
             let now = self.page_of(hash);
