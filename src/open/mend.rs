@@ -7,6 +7,7 @@
 //! page which is not durable go back there; what is left is counted.
 
 use super::heads::{self, Head};
+use super::twins::Tags;
 use super::{Request, damaged, limits};
 use crate::config;
 use crate::entries::{self, Orphan, index_bytes};
@@ -15,15 +16,12 @@ use crate::format::LOG_FILE;
 use crate::format::control::{self, Geometry};
 use crate::format::identity::Identity;
 use crate::format::lock::{LockWord, Phase, ProcessSlot};
-use crate::format::page::{
-    self, GROUP_SLOTS, Home, PAGE_BYTES, PAGE_SLOTS, PageId, other_group, page_limit,
-};
+use crate::format::page::{self, GROUP_SLOTS, Home, PAGE_BYTES, PAGE_SLOTS, PageId, page_limit};
 use crate::format::place::{GENERATION_COUNT_BITS, Generation, Lsn, Millis, SegmentId, UNIT};
 use crate::format::segment::{
     FIRST_EXPIRY, GRANTED, LAST_EXPIRY, LIVE, Label, Live, STAMP, Stamp, State, StateWord, TAIL,
 };
 use crate::format::slot::Slot;
-use crate::index;
 use crate::segments::{Ground, pins};
 use crate::sys::mapping::Memory;
 use crate::sys::space;
@@ -225,6 +223,7 @@ impl Mend<'_> {
                 self.set(page, position, Slot::EMPTY);
             }
         }
+        let tags = Tags::of(&words);
         let mut twins = false;
         for (position, word) in words.iter().enumerate() {
             let slot = Slot::from_word(*word);
@@ -237,7 +236,7 @@ impl Mend<'_> {
                     head.note(self.memory, &self.geometry, slot, place);
                 }
             }
-            let is_twin = has_twin(&words, position);
+            let is_twin = tags.has_twin(&words, position);
             if is_twin != slot.is_twin() {
                 self.set(page, position, slot.with_twin(is_twin));
             }
@@ -366,21 +365,4 @@ impl Mend<'_> {
             pins::clear_pins(memory, &self.geometry, slot);
         }
     }
-}
-
-/// Whether another live slot of the groups of the slot at `position` has its tag.
-fn has_twin(words: &[u64; PAGE_SLOTS], position: usize) -> bool {
-    let tag = Slot::from_word(words[position]).tag();
-    let own = position / GROUP_SLOTS * GROUP_SLOTS;
-    [own, other_group(position, tag)].into_iter().any(|group| {
-        let mut equal = index::equal_tags(|at| words[group + at], tag);
-        while equal != 0 {
-            let at = group + equal.trailing_zeros() as usize;
-            if at != position && Slot::from_word(words[at]).is_live() {
-                return true;
-            }
-            equal &= equal - 1;
-        }
-        false
-    })
 }

@@ -12,6 +12,7 @@ mod heads;
 mod limits;
 mod mend;
 mod reader;
+mod twins;
 mod verify;
 
 pub use copies::pass_for;
