@@ -40,8 +40,8 @@ pub fn make_room(ground: &Ground, worker: &mut Worker, units: u32) -> Result<boo
     if is_any_lost(ground) {
         repair(ground)?;
     }
-    // Each turn ends a walk or begins one: enough to walk every segment three times.
-    for _ in 0..6 * u32::from(ground.segment_count()) + 12 {
+    // Each turn ends a walk or begins one: enough to walk every segment in use three times.
+    for _ in 0..6 * segments_in_use(ground, worker) + 12 {
         ground.free_drained()?;
         if are_grants_wrong(ground) {
             recount_grants(ground)?;
@@ -66,6 +66,10 @@ pub fn make_room(ground: &Ground, worker: &mut Worker, units: u32) -> Result<boo
     Ok(Facts::gather(ground, units, &worker.swept).free > 0)
 }
 
+fn segments_in_use(ground: &Ground, worker: &Worker) -> usize {
+    Facts::gather(ground, 1, &worker.swept).store().segments.len()
+}
+
 /// Whether any segment has so much space allocated that a record of `units` fits.
 fn fits_anywhere(ground: &Ground, units: u32) -> bool {
     let bytes = u64::from(units) * UNIT;
@@ -80,7 +84,7 @@ pub fn make_free(ground: &Ground, worker: &mut Worker) -> Result<bool> {
                 && ground.row(id, GRANTED) > 0
         })
     };
-    for _ in 0..2 * u32::from(ground.segment_count()) + 2 {
+    for _ in 0..2 * segments_in_use(ground, worker) + 2 {
         ground.free_drained()?;
         if is_free(ground) {
             return Ok(true);
