@@ -42,8 +42,8 @@ impl Get {
         };
         if output.json {
             let value_bytes = value.len();
-            let (key, key_encoding) = text::encoded(&key);
-            let (value, value_encoding) = text::encoded(&value);
+            let (key, key_encoding) = text::encoded(&key, self.hex);
+            let (value, value_encoding) = text::encoded(&value, false);
             output.object(&Entry { key, key_encoding, value, value_encoding, value_bytes })?;
         } else if let Some(path) = &self.output {
             std::fs::write(path, value).map_err(Failure::file(path, "cannot write it"))?;

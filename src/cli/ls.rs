@@ -54,8 +54,7 @@ impl Ls {
         }
         for (key, value) in cache.iter().filter(|(key, _)| key.starts_with(&prefix)).take(limit) {
             if output.json {
-                let (key, key_encoding) =
-                    if self.hex { (text::to_hex(&key), "hex") } else { text::encoded(&key) };
+                let (key, key_encoding) = text::encoded(&key, self.hex);
                 output.object(&Line { key, key_encoding, value_bytes: value.len() })?;
             } else {
                 let size = text::size(value.len() as u64);

@@ -62,7 +62,7 @@ impl Put {
         };
         cache.insert_with_ttl(&key, &value, self.ttl.unwrap_or_default())?;
         if output.json {
-            let (key, key_encoding) = text::encoded(&key);
+            let (key, key_encoding) = text::encoded(&key, self.hex);
             output.object(&Stored { key, key_encoding, value_bytes: value.len() })?;
         }
         Ok(Answer::Done)

@@ -41,7 +41,7 @@ impl Rm {
                 answer = Answer::Done;
             }
             if output.json {
-                let (key, key_encoding) = text::encoded(&key);
+                let (key, key_encoding) = text::encoded(&key, self.hex);
                 output.object(&Line { key, key_encoding, removed })?;
             } else if !removed {
                 eprintln!("larder: there is no key {}", text::shown(&key));

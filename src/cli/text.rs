@@ -36,11 +36,11 @@ pub fn to_hex(bytes: &[u8]) -> String {
 }
 
 /// Bytes for a JSON string, and the name of their encoding: the text itself (`utf-8`) where they are
-/// text, otherwise `hex`.
-pub fn encoded(bytes: &[u8]) -> (String, &'static str) {
+/// text and `hex` is not asked for.
+pub fn encoded(bytes: &[u8], hex: bool) -> (String, &'static str) {
     match std::str::from_utf8(bytes) {
-        Ok(text) => (text.to_owned(), "utf-8"),
-        Err(_) => (to_hex(bytes), "hex"),
+        Ok(text) if !hex => (text.to_owned(), "utf-8"),
+        _ => (to_hex(bytes), "hex"),
     }
 }
 

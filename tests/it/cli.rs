@@ -80,6 +80,9 @@ fn keys_and_values_of_any_bytes_are_named_in_hex_and_shown_escaped() {
     });
     assert_eq!(got, [expected]);
     assert_eq!(run(&["rm", at, "--hex", &hex]).text(), "");
+    // A key that is text, too.
+    let removed = run(&["rm", at, "--hex", "6b6579", "--json"]).json();
+    assert_eq!(removed[0], json!({"key": "6b6579", "key_encoding": "hex", "removed": false}));
 
     run(&["put", at, "\u{1b}[2J\n\\\u{202e}käse", "v"]).text();
     let shown = run(&["ls", at]);
