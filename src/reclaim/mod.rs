@@ -54,6 +54,8 @@ pub struct Worker {
     /// Segments taken, and free ones, when it last looked for something to do.
     orders_seen: u64,
     free: u64,
+    /// Evictions for entries that need not look for them by walks, which found none.
+    hidden: u32,
     /// The queue that gives entries away, for the next so many.
     trimming: Option<(crate::format::segment::Label, u32)>,
 }

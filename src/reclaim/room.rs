@@ -30,6 +30,8 @@ const WAITS_A_QUESTION: u32 = 16;
 const WAITS_LIMIT: u32 = 32;
 /// Evictions for entries after which the queue is chosen anew.
 const TRIMS_A_CHOICE: u32 = 16;
+/// Entries that are taken from the index without another look at the segments, once no walk finds any.
+const HIDDEN_AT_ONCE: u32 = 256;
 
 /// Reclaims until a segment that takes a record of `units` can be taken (two, if they can be had);
 /// `false` if nothing at all can be reclaimed.
@@ -178,6 +180,12 @@ pub fn evict_one(ground: &Ground, worker: &mut Worker) -> Result<bool> {
     let mut segments = 0;
     // The queue whose hand is at its end although the queue was chosen.
     let mut at_end = None;
+    if worker.hidden > 0 {
+        worker.hidden -= 1;
+        if evict_any(ground)? {
+            return Ok(true);
+        }
+    }
     if sweep_on(ground, worker)? {
         return Ok(true);
     }
@@ -214,7 +222,11 @@ pub fn evict_one(ground: &Ground, worker: &mut Worker) -> Result<bool> {
                 if laps > 4 + 4 * segments {
                     // Nothing where the counter says there is something: it must be wrong, or
                     // damage hides what is there from the walks.
-                    return Ok(recount(ground)? || evict_any(ground)?);
+                    if recount(ground)? {
+                        return Ok(true);
+                    }
+                    worker.hidden = HIDDEN_AT_ONCE;
+                    return evict_any(ground);
                 }
                 // The queue may be empty by now: it is chosen anew, and begun again if it is not.
                 worker.trimming = None;
