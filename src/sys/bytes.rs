@@ -9,8 +9,7 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 /// Copies from a mapping or into one.
 ///
 /// # Safety
-/// `source` points to `length` bytes that may be read, `target` to as many that may be written; they do
-/// not overlap.
+/// As [`copy_pieces`].
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 #[inline]
 pub unsafe fn copy(source: *const u8, target: *mut u8, length: usize) {
@@ -99,24 +98,16 @@ unsafe fn copy_pair(source: *const u8, target: *mut u8, second: usize) {
     }
 }
 
-/// Copies from a mapping or into one.
+#[cfg(not(all(target_arch = "x86_64", not(miri))))]
+pub use copy_pieces as copy;
+
+/// Copies from a mapping or into one, by atomic words where both are aligned alike, else by atomic bytes.
 ///
 /// # Safety
 /// `source` points to `length` bytes that may be read, `target` to as many that may be written; they do
 /// not overlap.
-#[cfg(not(all(target_arch = "x86_64", not(miri))))]
 #[inline]
-pub unsafe fn copy(source: *const u8, target: *mut u8, length: usize) {
-    // SAFETY: the caller's.
-    unsafe { copy_pieces(source, target, length) }
-}
-
-/// As [`copy`], by atomic words where both are aligned alike, else by atomic bytes.
-///
-/// # Safety
-/// As [`copy`].
-#[inline]
-unsafe fn copy_pieces(source: *const u8, target: *mut u8, length: usize) {
+pub unsafe fn copy_pieces(source: *const u8, target: *mut u8, length: usize) {
     let alike = (source as usize ^ target as usize).is_multiple_of(8);
     let head = if alike { source.align_offset(8).min(length) } else { length };
     let words = (length - head) / 8;
