@@ -7,18 +7,20 @@ use crate::index;
 
 /// Bits of a tag that are looked at first.
 const BITS: u32 = 12;
+/// Words that have a bit for each value of those.
+const WORDS: usize = 1 << (BITS - 6);
 
 /// Which tags of a page may be there more than once: few, so that few slots are compared with the others of
 /// their groups.
 pub struct Tags {
-    once: [u64; 1 << (BITS - 6)],
-    again: [u64; 1 << (BITS - 6)],
+    once: [u64; WORDS],
+    again: [u64; WORDS],
 }
 
 impl Tags {
     /// Those of the slots of a page.
     pub fn of(words: &[u64; PAGE_SLOTS]) -> Self {
-        let mut tags = Self { once: [0; _], again: [0; _] };
+        let mut tags = Self { once: [0; WORDS], again: [0; WORDS] };
         for word in words {
             let (at, bit) = bit_of(Slot::from_word(*word).tag());
             tags.again[at] |= tags.once[at] & bit;
