@@ -21,13 +21,12 @@ pub struct Index<'a, W> {
 /// Slots of both groups of a key.
 pub const GROUPS_SLOTS: u32 = 2 * GROUP_SLOTS as u32;
 
-/// Both groups of a key, as they were when it was looked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Groups {
-    /// The page they are in.
-    pub page: PageId,
+/// Both groups of a key in a page.
+#[derive(Clone, Copy, Debug)]
+pub struct Groups<'a, W> {
+    index: Index<'a, W>,
+    page: PageId,
     probe: Probe,
-    slots: [[u64; GROUP_SLOTS]; 2],
 }
 
 /// A slot and where it was found.
@@ -68,11 +67,10 @@ impl<'a, W: Words> Index<'a, W> {
         page::page_of(hash, self.pages())
     }
 
-    /// Both groups of a key in its page.
-    #[inline(always)]
-    pub fn groups(&self, probe: Probe, page: PageId) -> Groups {
-        let group = |first| self.words.load_all(self.at(page, first));
-        Groups { page, probe, slots: [group(probe.group_a), group(probe.group_b)] }
+    /// Both groups of a key in a page.
+    #[inline]
+    pub fn groups(&self, hash: u64, page: PageId) -> Groups<'a, W> {
+        Groups { index: Self { ..*self }, page, probe: self.probe(hash) }
     }
 
     /// Asks the processor for the groups of a key that is about to be looked for.
@@ -91,20 +89,12 @@ impl<'a, W: Words> Index<'a, W> {
     /// more if the page of the key changed while it looked.
     #[inline]
     pub fn find<T>(&self, hash: u64, mut visit: impl FnMut(Found) -> Option<T>) -> Option<T> {
-        let probe = self.probe(hash);
         let mut page = self.page_of(hash);
         loop {
-            // Both at once: in which of them it is cannot be foreseen.
-            let mut mask = self.equal_tags(page, probe.group_a, probe.tag)
-                | (self.equal_tags(page, probe.group_b, probe.tag) << GROUP_SLOTS);
-            while mask != 0 {
-                // Read again, so that the groups need not be kept; it may have changed.
-                let position = probe.position(mask.trailing_zeros());
-                mask &= mask - 1;
-                let slot = self.slot(page, position);
-                if slot.tag() == probe.tag
-                    && slot.is_live()
-                    && let Some(answer) = visit(Found { page, position, slot })
+            let groups = self.groups(hash, page);
+            for found in groups.matching() {
+                if found.slot.is_live()
+                    && let Some(answer) = visit(found)
                 {
                     return Some(answer);
                 }
@@ -115,12 +105,6 @@ impl<'a, W: Words> Index<'a, W> {
             }
             page = now;
         }
-    }
-
-    /// A bit for each slot of a group whose tag is `tag`.
-    #[inline]
-    fn equal_tags(&self, page: PageId, first: usize, tag: u32) -> u32 {
-        self.words.equal_tags(self.at(page, first), tag, 32 - TAG_BITS as i32)
     }
 
     /// A slot.
@@ -198,21 +182,12 @@ impl<'a, W: Words> Index<'a, W> {
     }
 }
 
-impl Groups {
+impl<W: Words> Groups<'_, W> {
     /// The slot with a number from 0 to 31.
     #[inline]
     pub fn at(&self, number: u32) -> Found {
-        let (which, place) = (number as usize / GROUP_SLOTS, number as usize % GROUP_SLOTS);
-        Found {
-            page: self.page,
-            position: self.probe.position(number),
-            slot: Slot::from_word(self.slots[which][place]),
-        }
-    }
-
-    /// The key's probe.
-    pub fn probe(&self) -> Probe {
-        self.probe
+        let position = self.probe.position(number);
+        Found { page: self.page, position, slot: self.index.slot(self.page, position) }
     }
 
     /// All 32 slots.
@@ -220,15 +195,24 @@ impl Groups {
         (0..GROUPS_SLOTS).map(|number| self.at(number))
     }
 
-    /// The slots of equal tag, live ones and ghosts.
+    /// A bit for each slot that has the key's tag, as empty ones have for tag 0.
+    #[inline]
+    pub fn equal(&self) -> u32 {
+        // Both at once: in which of them the key is cannot be foreseen.
+        let [a, b] = self.tagged(self.probe.tag);
+        a | (b << GROUP_SLOTS)
+    }
+
+    /// The slots of the key's tag, live ones and ghosts. Each is read again when it is its turn: it may have
+    /// changed.
     #[inline]
     pub fn matching(&self) -> impl Iterator<Item = Found> + '_ {
-        let mut mask = self.mask();
+        let mut equal = self.equal();
         std::iter::from_fn(move || {
-            while mask != 0 {
-                let found = self.at(mask.trailing_zeros());
-                mask &= mask - 1;
-                if !found.slot.is_empty() {
+            while equal != 0 {
+                let found = self.at(equal.trailing_zeros());
+                equal &= equal - 1;
+                if found.slot.tag() == self.probe.tag && !found.slot.is_empty() {
                     return Some(found);
                 }
             }
@@ -240,8 +224,7 @@ impl Groups {
     #[inline]
     pub fn emptier(&self) -> Option<Found> {
         // What is empty has tag 0, and hardly anything else has.
-        let [a, b] = &self.slots;
-        let (a, b) = (equal_tags(|i| a[i], 0), equal_tags(|i| b[i], 0));
+        let [a, b] = self.tagged(0);
         let groups = [a, b << GROUP_SLOTS];
         let order = if b.count_ones() > a.count_ones() { [1, 0] } else { [0, 1] };
         order.into_iter().find_map(|which| {
@@ -257,37 +240,27 @@ impl Groups {
         })
     }
 
-    /// A bit for each of the 32 slots whose tag is equal.
+    /// A bit for each slot of a group whose tag is `tag`.
     #[inline]
-    fn mask(&self) -> u32 {
-        let [a, b] = &self.slots;
-        let tag = self.probe.tag;
-        equal_tags(|i| a[i], tag) | (equal_tags(|i| b[i], tag) << GROUP_SLOTS)
-    }
-
-    /// Whether the slots that matter for the key (those of equal tag, and the one at `position`, if
-    /// any) are the same in both: then what was found out from one holds for the other.
-    pub fn agrees_with(&self, other: &Self, position: Option<usize>) -> bool {
-        self.page == other.page
-            && self.all().zip(other.all()).all(|(mine, its)| {
-                let matters = mine.slot.tag() == self.probe.tag
-                    || its.slot.tag() == self.probe.tag
-                    || Some(mine.position) == position;
-                !matters || mine.slot.names_same(its.slot)
-            })
+    fn tagged(&self, tag: u32) -> [u32; 2] {
+        let group = |first| {
+            let at = self.index.at(self.page, first);
+            self.index.words.equal_tags(at, tag, 32 - TAG_BITS as i32)
+        };
+        [group(self.probe.group_a), group(self.probe.group_b)]
     }
 }
 
 /// A bit for each slot of a group whose tag is `tag`.
 #[inline]
-pub fn equal_tags(slot: impl Fn(usize) -> u64, tag: u32) -> u32 {
-    tags::equal(slot, tag, 32 - TAG_BITS as i32)
+pub fn equal_tags(slots: &[u64; GROUP_SLOTS], tag: u32) -> u32 {
+    tags::equal(slots, tag, 32 - TAG_BITS as i32)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::mapping::Memory;
+    use crate::sys::memory::Memory;
 
     #[test]
     fn a_family_is_where_the_entries_of_a_page_went() {

@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use crate::format::control::{self, Geometry};
 use crate::format::intent::{INTENT_WORDS, IntentHead, WordAt};
 use crate::format::lock::{LockWord, Phase, ProcessSlot};
-use crate::format::page::{PAGE_SLOTS, PageId, hash_low, page_of};
+use crate::format::page::{Home, PAGE_SLOTS, PageId};
 use crate::format::place::Lsn;
 use crate::format::slot::Slot;
 use crate::sys::words::Words;
@@ -311,27 +311,35 @@ impl<W: Words, L> Drop for Held<'_, '_, W, L> {
 /// emptied: a redo tells by `n` how far it came. In a store that syncs the moved slots stay in the
 /// parent, as foreign ones, until the new page is durable.
 fn split(words: &impl Words, geometry: &Geometry, page: PageId) {
-    if page.get() == 0 {
-        return;
+    /// Slots that are looked at together.
+    const STEP: usize = 64;
+    if page.get() >> geometry.level == 0 {
+        return; // Of those the index began with: damage.
     }
     let parent = page.parent();
-    let moves = |slot: Slot| {
-        !slot.is_empty()
-            && page_of(hash_low(parent, slot.tag(), geometry.level), page.get() + 1) == page
+    let home = Home::new(page, geometry.level, page.get() + 1);
+    let moves = |word: &u64| {
+        let slot = Slot::from_word(*word);
+        !slot.is_empty() & home.has(slot)
     };
+    let steps = || (0..PAGE_SLOTS).step_by(STEP);
+    let slots = |first| words.load_all::<STEP>(geometry.slot_at(parent, first));
     if words.load(control::PAGES) == page.get() {
-        for position in 0..PAGE_SLOTS {
-            let slot = Slot::from_word(words.load(geometry.slot_at(parent, position)));
-            let moved = if moves(slot) { slot } else { Slot::EMPTY };
-            words.store(geometry.slot_at(page, position), moved.word());
+        for first in steps() {
+            let moved = slots(first).map(|word| if moves(&word) { word } else { 0 });
+            words.store_all(geometry.slot_at(page, first), &moved);
         }
         words.store(control::PAGES, page.get() + 1);
     }
     if words.load(control::PAGES) == page.get() + 1 && words.load(control::SYNCS) == 0 {
-        for position in 0..PAGE_SLOTS {
-            let slot = Slot::from_word(words.load(geometry.slot_at(parent, position)));
-            if moves(slot) {
+        for first in steps() {
+            // Told first, then emptied: which ones they are cannot be foreseen.
+            let bit = |(number, word)| u64::from(moves(word)) << number;
+            let mut moved: u64 = slots(first).iter().enumerate().map(bit).sum();
+            while moved != 0 {
+                let position = first + moved.trailing_zeros() as usize;
                 words.store(geometry.slot_at(parent, position), Slot::EMPTY.word());
+                moved &= moved - 1;
             }
         }
     }

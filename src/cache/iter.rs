@@ -11,7 +11,7 @@ use super::{FileCache, Process};
 use crate::format::page::PageId;
 use crate::index::Index;
 use crate::segments::read;
-use crate::sys::mapping::Memory;
+use crate::sys::memory::Memory;
 
 /// A page is gathered anew this often while others change it.
 const TRIES: u32 = 8;

@@ -127,7 +127,8 @@ impl Process {
         let default = ground.memory.load(control::DEFAULT_TTL);
         let default = (default < Millis::NEVER.get()).then_some(default);
         let expiry = ttl.expiry(|| ground.now(), default);
-        let stamps = Stamps { created: ground.clock.seconds() as u32, expiry, lsn: None };
+        let stamps =
+            Stamps { created: (ground.clock.coarse().get() / 1000) as u32, expiry, lsn: None };
         for _ in 0..TRIES {
             let mut located = entries::locate(ground, hash, key);
             // Before it is written: the walk that evicts would pass it by while it is not published.
@@ -209,28 +210,36 @@ fn is_at_limit(ground: &Ground) -> bool {
 }
 
 /// The shape of an entry, if it is not too large.
+#[inline]
 fn shape(ground: &Ground, key: &[u8], value: &[u8]) -> Result<Shape> {
-    let too_large = |what: String, next: String| {
-        Err(Error::new(ErrorKind::TooLarge, &ground.directory.join(LOG_FILE), what, next))
-    };
-    if key.len() > KEY_LIMIT {
-        return too_large(
-            format!("the key has {} bytes, more than {KEY_LIMIT}", key.len()),
-            "Use a shorter key, such as a hash of it.".into(),
-        );
+    let limit = ground.geometry.record_limit();
+    if let (Ok(key), Ok(value)) = (u16::try_from(key.len()), u32::try_from(value.len())) {
+        let shape = Shape { value, key, metadata: 0, flags: 0 };
+        if shape.bytes() <= limit {
+            return Ok(shape);
+        }
     }
-    let empty = Shape { value: 0, key: key.len() as u16, metadata: 0, flags: 0 };
-    let Some(limit) = ground.geometry.record_limit().checked_sub(empty.bytes()) else {
-        return too_large(
-            format!("the key has {} bytes, more than an entry of this store may have", key.len()),
-            "Use a shorter key, such as a hash of it.".into(),
-        );
+    Err(too_large(ground, key.len(), value.len()))
+}
+
+#[cold]
+fn too_large(ground: &Ground, key: usize, value: usize) -> Error {
+    let error = |what: String, next: &str| {
+        Error::new(ErrorKind::TooLarge, &ground.directory.join(LOG_FILE), what, next)
     };
-    match u32::try_from(value.len()) {
-        Ok(value) if u64::from(value) <= limit => Ok(Shape { value, ..empty }),
-        _ => too_large(
-            format!("the value has {} bytes, more than {limit}", value.len()),
-            "Store less, or create the store with a larger max_bytes or segment_size.".into(),
+    let smaller = "Use a shorter key, such as a hash of it.";
+    if key > KEY_LIMIT {
+        return error(format!("the key has {key} bytes, more than {KEY_LIMIT}"), smaller);
+    }
+    let empty = Shape { value: 0, key: key as u16, metadata: 0, flags: 0 };
+    match ground.geometry.record_limit().checked_sub(empty.bytes()) {
+        None => error(
+            format!("the key has {key} bytes, more than an entry of this store may have"),
+            smaller,
+        ),
+        Some(limit) => error(
+            format!("the value has {value} bytes, more than {limit}"),
+            "Store less, or create the store with a larger max_bytes or segment_size.",
         ),
     }
 }

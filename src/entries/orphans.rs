@@ -12,7 +12,7 @@ use crate::format::slot::Slot;
 use crate::index::{Found, Index};
 use crate::segments::read::{self, Record, Spot};
 use crate::segments::walk::Cursor;
-use crate::sys::mapping::Memory;
+use crate::sys::memory::Memory;
 use crate::sys::words::Words;
 
 /// The copies of a walk are in the segments that were taken last: one or two that it filled, and the
@@ -95,7 +95,7 @@ fn original(
     };
     let index = Index::new(memory, geometry);
     let hash = geometry.hash(key);
-    let groups = index.groups(index.probe(hash), page_of(hash, pages));
+    let groups = index.groups(hash, page_of(hash, pages));
     let record_in = |found: Found| {
         let spot = spot_of(memory, geometry, found.slot)?;
         let old = read::record(memory, geometry, spot).filter(is_older)?;

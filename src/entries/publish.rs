@@ -60,10 +60,12 @@ pub fn publish(ground: &Ground, located: &mut Located, new: &Publication<'_>) ->
     widen_expiry(ground, new.spot, new.expiry);
     loop {
         let place = match &located.entry {
-            Some((found, _)) => Some(Place::Vacant(*found)),
-            None => located.place(ground),
+            Some((found, _)) => Place::Vacant(*found),
+            None => match located.place(ground) {
+                Some(place) => place,
+                None => return Ok(Outcome::NeedsSync),
+            },
         };
-        let Some(place) = place else { return Ok(Outcome::NeedsSync) };
         match ground.transact(|held, changes| decide(ground, held, changes, located, place, new))? {
             Look::Done(outcome) => return Ok(outcome),
             Look::Again => *located = locate(ground, new.hash, new.key),
@@ -136,30 +138,6 @@ fn decide(
         Place::Vacant(_) => Look::Done(Outcome::Published(lsn)),
     };
     Decision::Commit(published)
-}
-
-impl Located {
-    /// Whether what was found out about the key and the slot `target` still holds, asked under the
-    /// lock whose transaction is `now`: nothing was committed since, or the slots that matter are the
-    /// same.
-    pub fn still_holds(&self, ground: &Ground, now: Lsn, target: Found) -> bool {
-        self.agrees(ground, now, Some(target.position))
-    }
-
-    /// As [`Located::still_holds`], where no slot is to be changed.
-    pub fn finds_the_same(&self, ground: &Ground, now: Lsn) -> bool {
-        self.agrees(ground, now, None)
-    }
-
-    fn agrees(&self, ground: &Ground, now: Lsn, target: Option<usize>) -> bool {
-        if now == self.seen {
-            return true;
-        }
-        let index = ground.index();
-        let probe = self.groups.probe();
-        index.page_of(probe.hash) == self.groups.page
-            && index.groups(probe, self.groups.page).agrees_with(&self.groups, target)
-    }
 }
 
 fn slot_at(ground: &Ground, found: Found) -> WordAt {

@@ -80,7 +80,7 @@ fn is_absent(ground: &Ground, located: &Located) -> Result<bool> {
     let words = &ground.memory;
     words.acquire_fence();
     let lock = LockWord::decode(words.load(control::LOCK));
-    if lock.phase == Phase::Free && lock.sequence == located.seen {
+    if lock.phase == Phase::Free && located.is_of(lock.sequence) {
         return Ok(true);
     }
     ground.transact(|held, _| Decision::Leave(located.finds_the_same(ground, held.lsn())))

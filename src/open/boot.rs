@@ -14,7 +14,8 @@ use crate::format::page::PAGE_BYTES;
 use crate::format::segment::ROW_BYTES;
 use crate::format::{INDEX_FILE, LOG_FILE};
 use crate::sys::lock::LockFile;
-use crate::sys::mapping::{Access, Memory};
+use crate::sys::mapping::Access;
+use crate::sys::memory::Memory;
 use crate::sys::words::Words;
 use crate::sys::{files, space};
 

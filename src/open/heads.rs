@@ -11,7 +11,7 @@ use crate::format::place::{Generation, SegmentId, UNIT};
 use crate::format::segment::{Label, State, StateWord, decode_chunk, encode_chunk};
 use crate::format::slot::Slot;
 use crate::segments::read;
-use crate::sys::mapping::Memory;
+use crate::sys::memory::Memory;
 use crate::sys::space;
 use crate::sys::words::Words;
 

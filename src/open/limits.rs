@@ -11,7 +11,7 @@ use crate::format::place::Millis;
 use crate::format::segment::ROW_BYTES;
 use crate::reclaim::{self, Worker};
 use crate::segments::Ground;
-use crate::sys::mapping::Memory;
+use crate::sys::memory::Memory;
 use crate::sys::space;
 use crate::sys::words::Words;
 

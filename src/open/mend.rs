@@ -23,7 +23,7 @@ use crate::format::segment::{
 };
 use crate::format::slot::Slot;
 use crate::segments::{Ground, pins};
-use crate::sys::mapping::Memory;
+use crate::sys::memory::Memory;
 use crate::sys::space;
 use crate::sys::words::Words;
 

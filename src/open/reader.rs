@@ -15,7 +15,8 @@ use crate::format::lock::OPENING_LOCK_BYTE;
 use crate::format::{INDEX_FILE, LOG_FILE};
 use crate::segments::original::Original;
 use crate::sys::lock::LockFile;
-use crate::sys::mapping::{Access, Memory};
+use crate::sys::mapping::Access;
+use crate::sys::memory::Memory;
 
 /// Naps while another process mends.
 const NAPS: (Duration, Duration) = (Duration::from_micros(100), Duration::from_millis(5));

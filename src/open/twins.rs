@@ -48,7 +48,8 @@ fn bit_of(tag: u32) -> (usize, u64) {
 fn is_beside_its_like(words: &[u64; PAGE_SLOTS], position: usize, tag: u32) -> bool {
     let own = position / GROUP_SLOTS * GROUP_SLOTS;
     [own, other_group(position, tag)].into_iter().any(|group| {
-        let mut equal = index::equal_tags(|at| words[group + at], tag);
+        let slots = &words.as_chunks().0[group / GROUP_SLOTS];
+        let mut equal = index::equal_tags(slots, tag);
         while equal != 0 {
             let at = group + equal.trailing_zeros() as usize;
             if at != position && Slot::from_word(words[at]).is_live() {

@@ -14,7 +14,7 @@ use crate::entries;
 use crate::error::Result;
 use crate::format::control;
 use crate::format::lock::OPENING_LOCK_BYTE;
-use crate::format::place::SegmentId;
+use crate::format::place::{Millis, SegmentId};
 use crate::format::segment::{Label, State, StateWord};
 use crate::policy::{self, Need, Plan};
 use crate::segments::Ground;
@@ -65,7 +65,7 @@ fn is_plan_due(ground: &Ground, worker: &Worker) -> bool {
     words.load(control::WALK_UPKEEP) == 0
         && (words.load(control::ORDERS) != worker.orders_seen
             || worker.free < policy::LOW_WATER
-            || (due != u64::MAX && due <= ground.now().get()))
+            || (due < Millis::NEVER.get() && due <= ground.clock.coarse().get()))
 }
 
 /// Asks the policy what to do, and begins it.

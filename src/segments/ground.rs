@@ -19,7 +19,7 @@ use crate::format::{INDEX_FILE, LOG_FILE};
 use crate::index::Index;
 use crate::sys::clock::Clock;
 use crate::sys::lock::LockFile;
-use crate::sys::mapping::Memory;
+use crate::sys::memory::Memory;
 use crate::sys::words::Words;
 use crate::transaction::{Changes, Clocked, Held, Liveness, Robbed, Transactions};
 

@@ -6,7 +6,8 @@ use std::io;
 use crate::format::control;
 use crate::format::lock::LockWord;
 use crate::format::page::PAGE_BYTES;
-use crate::sys::mapping::{Access, Mapping, Memory};
+use crate::sys::mapping::{Access, Mapping};
+use crate::sys::memory::Memory;
 use crate::sys::words::Words;
 
 /// The shared lock word behind a private copy. Mending raises its epoch before it changes anything

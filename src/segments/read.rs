@@ -12,7 +12,8 @@ use crate::format::place::{Address, Generation, Lsn, Millis, SegmentId};
 use crate::format::record::{self, HEADER_BYTES, Shape};
 use crate::format::segment::StateWord;
 use crate::format::slot::Slot;
-use crate::sys::mapping::{Mapping, Memory};
+use crate::sys::mapping::Mapping;
+use crate::sys::memory::Memory;
 use crate::sys::words::Words;
 
 /// Where a slot's record is, so far as its segment goes.

@@ -25,6 +25,8 @@ const FIRST_CHUNK_UNITS: u32 = 256;
 const CHUNKS_A_SEGMENT: u32 = 16;
 /// A record larger than this part of a chunk gets one of its own.
 const RECORDS_A_CHUNK: u32 = 16;
+/// At most so many bytes behind a record are asked for ahead of the next: a record of 1 KiB.
+const AHEAD: u64 = 17 * 64;
 /// Pages are faulted in this far ahead.
 const POPULATE_STEP: u64 = 512 << 10;
 
@@ -62,6 +64,7 @@ impl Ground {
     /// Room for a record of `units` in a queue. The segment is pinned by the process's `which` word
     /// until [`Ground::written`]. The last free segment is taken only if `last` is set. `None`: there
     /// is no room now.
+    #[inline]
     pub fn reserve(
         &self,
         chunks: &mut Chunks,
@@ -106,7 +109,11 @@ impl Ground {
                 }
                 chunks.open[label as usize] = Some(chunk);
             }
-            return Ok(Some(Spot { segment, generation, address, room: u64::from(units) * UNIT }));
+            let room = u64::from(units) * UNIT;
+            // For the next one, which will be much like this one: locks wait until what was stored before
+            // has its lines.
+            self.memory.log.prefetch_to_write(address.bytes() + room, room.min(AHEAD));
+            return Ok(Some(Spot { segment, generation, address, room }));
         }
     }
 
@@ -122,6 +129,7 @@ impl Ground {
     }
 
     /// Reserves a chunk of `want` units, or of what is left if that is at least `need`.
+    #[inline(never)]
     fn reserve_chunk(
         &self,
         chunks: &mut Chunks,

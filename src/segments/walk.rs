@@ -10,7 +10,7 @@ use crate::format::intent::WordAt;
 use crate::format::place::{Generation, SegmentId, UNIT};
 use crate::format::record::Shape;
 use crate::format::segment::{StateWord, TAIL, decode_chunk};
-use crate::sys::mapping::Memory;
+use crate::sys::memory::Memory;
 use crate::sys::words::Words;
 
 /// A chunk header is read this often before it counts as damaged.

@@ -7,14 +7,11 @@
 
 use std::fs::File;
 use std::io;
-use std::sync::atomic::{AtomicI32, AtomicU64, Ordering, fence};
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 
 use memmap2::{MmapOptions, MmapRaw};
 
-use super::words::Words;
-use super::{bytes, tags};
-use crate::format::intent::WordAt;
-use crate::format::page::{PAGE_BYTES, PageId};
+use super::bytes;
 
 /// How a file is mapped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,9 +108,21 @@ impl Mapping {
         }
     }
 
+    /// As [`Mapping::word`], if it may be written.
+    #[inline]
+    pub(super) fn word_to_change(&self, offset: u64) -> Option<&AtomicU64> {
+        if self.writable { self.word(offset) } else { None }
+    }
+
+    /// As [`Mapping::words`], if they may be written.
+    #[inline]
+    pub(super) fn words_to_change(&self, offset: u64, count: usize) -> Option<&[AtomicU64]> {
+        if self.writable { self.words(offset, count) } else { None }
+    }
+
     /// The word at `offset`, a multiple of 8, if it is in the file.
     #[inline]
-    fn word(&self, offset: u64) -> Option<&AtomicU64> {
+    pub(super) fn word(&self, offset: u64) -> Option<&AtomicU64> {
         if !self.has_words(offset, 1) {
             return None;
         }
@@ -125,7 +134,7 @@ impl Mapping {
 
     /// The words from `offset` on, a multiple of 8, if all of them are in the file.
     #[inline]
-    fn words(&self, offset: u64, count: usize) -> Option<&[AtomicU64]> {
+    pub(super) fn words(&self, offset: u64, count: usize) -> Option<&[AtomicU64]> {
         if !self.has_words(offset, count as u64) {
             return None;
         }
@@ -151,7 +160,7 @@ impl Mapping {
 
     /// Asks the processor for the line at `offset`, which is about to be read.
     #[inline]
-    fn prefetch(&self, offset: u64) {
+    pub(super) fn prefetch(&self, offset: u64) {
         #[cfg(target_arch = "x86_64")]
         if offset < self.length() {
             use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
@@ -161,6 +170,25 @@ impl Mapping {
         }
         #[cfg(not(target_arch = "x86_64"))]
         let _ = offset;
+    }
+
+    /// Asks the processor for the lines of `length` bytes at `offset`, which are about to be written.
+    #[inline]
+    pub fn prefetch_to_write(&self, offset: u64, length: u64) {
+        #[cfg(target_arch = "x86_64")]
+        if offset.checked_add(length).is_some_and(|end| end <= self.length()) {
+            use std::arch::x86_64::{_MM_HINT_ET0, _mm_prefetch};
+            for line in (0..length).step_by(64) {
+                // SAFETY: the line is inside the mapping; nothing is changed, and a page that is not
+                // there is not fetched.
+                unsafe {
+                    let at = self.raw.as_ptr().add((offset + line) as usize);
+                    _mm_prefetch::<_MM_HINT_ET0>(at.cast());
+                }
+            }
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = (offset, length);
     }
 
     /// Appends `length` bytes from `offset` to `buffer`; nothing and `false` if they are not there.
@@ -244,113 +272,6 @@ impl Mapping {
             }
             error => Err(error),
         }
-    }
-}
-
-/// Both mapped files of a store, as the words that its processes share.
-#[derive(Debug)]
-pub struct Memory {
-    /// Control block and records.
-    pub log: Mapping,
-    /// The hash table.
-    pub index: Mapping,
-}
-
-impl Memory {
-    #[inline]
-    fn mapping(&self, at: WordAt) -> &Mapping {
-        if at.is_index() { &self.index } else { &self.log }
-    }
-
-    #[inline]
-    fn word(&self, at: WordAt) -> Option<&AtomicU64> {
-        self.mapping(at).word(at.offset())
-    }
-
-    #[inline]
-    fn word_to_change(&self, at: WordAt) -> Option<&AtomicU64> {
-        let mapping = self.mapping(at);
-        if mapping.writable { mapping.word(at.offset()) } else { None }
-    }
-}
-
-impl Words for Memory {
-    #[inline]
-    fn load(&self, at: WordAt) -> u64 {
-        self.word(at).map_or(0, |word| word.load(Ordering::Acquire))
-    }
-
-    #[inline]
-    fn load_all<const COUNT: usize>(&self, at: WordAt) -> [u64; COUNT] {
-        let mut loaded = [0; COUNT];
-        if let Some(words) = self.mapping(at).words(at.offset(), COUNT) {
-            for (to, word) in loaded.iter_mut().zip(words) {
-                *to = word.load(Ordering::Relaxed);
-            }
-        }
-        fence(Ordering::Acquire);
-        loaded
-    }
-
-    #[inline]
-    fn equal_tags(&self, at: WordAt, tag: u32, skipped: i32) -> u32 {
-        let equal = match self.mapping(at).words(at.offset(), 16) {
-            Some(words) => tags::equal(|i| words[i].load(Ordering::Relaxed), tag, skipped),
-            None => tags::equal(|_| 0, tag, skipped),
-        };
-        fence(Ordering::Acquire);
-        equal
-    }
-
-    #[inline]
-    fn store(&self, at: WordAt, value: u64) {
-        if let Some(word) = self.word_to_change(at) {
-            word.store(value, Ordering::Release);
-        }
-    }
-
-    #[inline]
-    fn store_all(&self, at: WordAt, values: &[u64]) {
-        let mapping = self.mapping(at);
-        if mapping.writable
-            && !values.is_empty()
-            && let Some(words) = mapping.words(at.offset(), values.len())
-        {
-            for (word, value) in words.iter().zip(values) {
-                word.store(*value, Ordering::Release);
-            }
-        }
-    }
-
-    #[inline]
-    fn exchange(&self, at: WordAt, current: u64, new: u64) -> Result<(), u64> {
-        match self.word_to_change(at) {
-            Some(word) => {
-                word.compare_exchange(current, new, Ordering::AcqRel, Ordering::Acquire).map(|_| ())
-            }
-            None => Err(!current),
-        }
-    }
-
-    #[inline]
-    fn prefetch(&self, at: WordAt) {
-        self.mapping(at).prefetch(at.offset());
-    }
-
-    #[inline]
-    fn pages_there(&self, pages: u64) -> u64 {
-        let there = self.index.holds(0, PageId::new(pages).offset());
-        if there { pages } else { (self.index.length() / PAGE_BYTES).saturating_sub(1) }
-    }
-
-    #[inline]
-    fn fence(&self) {
-        fence(Ordering::SeqCst);
-    }
-
-    #[inline]
-    fn acquire_fence(&self) {
-        fence(Ordering::Acquire);
     }
 }
 

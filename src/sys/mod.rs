@@ -10,6 +10,7 @@ pub mod files;
 pub mod fork;
 pub mod lock;
 pub mod mapping;
+pub mod memory;
 pub mod space;
 pub mod tags;
 pub mod words;

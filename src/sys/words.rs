@@ -25,12 +25,11 @@ pub trait Words {
     fn load_all<const COUNT: usize>(&self, at: WordAt) -> [u64; COUNT] {
         std::array::from_fn(|i| self.load(at.plus(i as u64)))
     }
-    /// Of the 16 words from `at` on, loaded as by [`Words::load_all`], those whose topmost
+    /// Of the [`tags::COUNT`] words from `at` on, loaded as by [`Words::load_all`], those whose topmost
     /// `32 - skipped` bits are `tag`: a bit for each.
     #[inline]
     fn equal_tags(&self, at: WordAt, tag: u32, skipped: i32) -> u32 {
-        let words = self.load_all::<16>(at);
-        tags::equal(|i| words[i], tag, skipped)
+        tags::equal(&self.load_all(at), tag, skipped)
     }
     /// Asks the processor for the line of a word, which is about to be read.
     #[inline]
