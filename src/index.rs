@@ -183,11 +183,23 @@ impl<'a, W: Words> Index<'a, W> {
 }
 
 impl<W: Words> Groups<'_, W> {
-    /// The slot with a number from 0 to 31.
+    /// The slot with a number from 0 to 31, as it is now.
     #[inline]
     pub fn at(&self, number: u32) -> Found {
-        let position = self.probe.position(number);
-        Found { page: self.page, position, slot: self.index.slot(self.page, position) }
+        self.holding(number, self.index.slot(self.page, self.probe.position(number)))
+    }
+
+    /// The slot with a number from 0 to 31, in which `slot` was found.
+    #[inline]
+    pub fn holding(&self, number: u32, slot: Slot) -> Found {
+        Found { page: self.page, position: self.probe.position(number), slot }
+    }
+
+    /// What is in both groups.
+    #[inline]
+    pub fn slots(&self) -> [[u64; GROUP_SLOTS]; 2] {
+        let group = |first| self.index.words.load_all(self.index.at(self.page, first));
+        [group(self.probe.group_a), group(self.probe.group_b)]
     }
 
     /// All 32 slots.

@@ -1,7 +1,6 @@
 //! Several keys at once: while one is looked up, the memory that the next ones need is on its way.
 
 use super::{FileCache, Process};
-use crate::config::Ttl;
 use crate::error::Result;
 use crate::segments::read;
 
@@ -38,9 +37,7 @@ impl FileCache {
     pub fn insert_many<K: AsRef<[u8]>, V: AsRef<[u8]>>(&self, entries: &[(K, V)]) -> Result<()> {
         let stored = entries.chunks(AHEAD).try_for_each(|entries| {
             self.ask_ahead(entries.iter().map(|(key, _)| key.as_ref()));
-            entries.iter().try_for_each(|(key, value)| {
-                self.put_unsynced(key.as_ref(), value.as_ref(), Ttl::Default)
-            })
+            self.put_all(entries)
         });
         if entries.is_empty() { stored } else { stored.and(self.sync_written()) }
     }

@@ -70,14 +70,20 @@ impl FileCache {
         let hash = ground.hash(key);
         // They come while the share of upkeep is done.
         ground.index().prefetch(hash);
-        {
-            let mut worker = process.worker();
-            sync_before(ground)?;
-            process.store(&mut worker, hash, key, value, shape, ttl)?;
-        }
-        ground.count(Count::Inserts, 1);
-        ground.count(Count::BytesPut, shape.footprint());
-        Ok(())
+        process.put(&mut process.worker(), hash, key, value, shape, ttl)
+    }
+
+    /// Stores entries that were asked for already, for the store's time to live.
+    pub(super) fn put_all<K: AsRef<[u8]>, V: AsRef<[u8]>>(&self, entries: &[(K, V)]) -> Result<()> {
+        let process = self.process()?;
+        let ground = &process.ground;
+        ground.attachment()?;
+        let mut worker = process.worker();
+        entries.iter().try_for_each(|(key, value)| {
+            let (key, value) = (key.as_ref(), value.as_ref());
+            let shape = shape(ground, key, value)?;
+            process.put(&mut worker, ground.hash(key), key, value, shape, Ttl::Default)
+        })
     }
 
     /// Makes durable what was written, in a store where each write is to be.
@@ -113,6 +119,24 @@ impl FileCache {
 }
 
 impl Process {
+    #[inline]
+    fn put(
+        &self,
+        worker: &mut Worker,
+        hash: u64,
+        key: &[u8],
+        value: &[u8],
+        shape: Shape,
+        ttl: Ttl,
+    ) -> Result<()> {
+        let ground = &self.ground;
+        sync_before(ground)?;
+        self.store(worker, hash, key, value, shape, ttl)?;
+        ground.count(Count::Inserts, 1);
+        ground.count(Count::BytesPut, shape.footprint());
+        Ok(())
+    }
+
     fn store(
         &self,
         worker: &mut Worker,
@@ -130,22 +154,18 @@ impl Process {
         let stamps =
             Stamps { created: (ground.clock.coarse().get() / 1000) as u32, expiry, lsn: None };
         for _ in 0..TRIES {
-            let mut located = entries::locate(ground, hash, key);
+            let mut sighted = entries::sight(ground, hash);
             // Before it is written: the walk that evicts would pass it by while it is not published.
-            if located.entry.is_none() && is_at_limit(ground) {
+            if is_at_limit(ground) && sighted.resolve(ground, key).entry.is_none() {
                 if !reclaim::evict_one(ground, worker)? {
                     return Err(ground.full());
                 }
-                located = entries::locate(ground, hash, key);
+                sighted = entries::sight(ground, hash);
             }
-            let label = match &located.entry {
-                Some((_, record)) => ground.state(record.spot.segment).map(|state| state.label),
-                None if located.has_young_ghost(ground, ground.lsn()) => Some(Label::Main),
-                None => None,
-            };
-            let label = label.unwrap_or(Label::Probation);
-            let spot = self.room(worker, label, shape)?;
+            let spot = self.room(worker, sighted.queue(ground), shape)?;
             ground.write(spot, shape, stamps, [b"", key, value]);
+            // Only now, for its old record has come meanwhile.
+            let mut located = sighted.resolve(ground, key);
             let new =
                 Publication { hash, key, spot, units: (shape.footprint() / UNIT) as u32, expiry };
             let published = self.publish(worker, &mut located, &new);

@@ -1,15 +1,19 @@
 //! Finding the slots of a key, for somebody who is about to change them.
 
-use crate::format::page::PageId;
+use crate::format::control;
+use crate::format::page::{GROUP_SLOTS, Home, PageId};
 use crate::format::place::Lsn;
+use crate::format::segment::Label;
+use crate::format::slot::Slot;
 use crate::index::{Found, GROUPS_SLOTS, Groups};
 use crate::segments::Ground;
 use crate::segments::read::{self, Record};
 use crate::sys::memory::Memory;
+use crate::sys::words::Words;
 
-/// What is known of a key.
-#[derive(Clone, Debug)]
-pub struct Located {
+/// Which slots may be a key's, from a look at the index alone.
+#[derive(Clone, Copy, Debug)]
+pub struct Sighted {
     hash: u64,
     /// The page in which it was looked for.
     page: PageId,
@@ -17,6 +21,12 @@ pub struct Located {
     equal: u32,
     /// The lock's sequence before they were read.
     seen: Lsn,
+}
+
+/// What is known of a key.
+#[derive(Clone, Debug)]
+pub struct Located {
+    sighted: Sighted,
     /// The key's entry: the newest version, where there are twins.
     pub entry: Option<(Found, Record)>,
     /// Older versions of the key, left by a power cut.
@@ -27,36 +37,85 @@ pub struct Located {
     others: Vec<Found>,
 }
 
-/// Looks for a key. A record that cannot be read is nobody's: its slot stays for upkeep.
-pub fn locate(ground: &Ground, hash: u64, key: &[u8]) -> Located {
+/// Looks at the slots of a key.
+#[inline]
+pub fn sight(ground: &Ground, hash: u64) -> Sighted {
     let seen = ground.lsn();
     let page = ground.index().page_of(hash);
-    let groups = groups(ground, hash, page);
-    let equal = groups.equal();
-    let (mut entry, mut ghost) = (None::<(Found, Record)>, None);
-    let (mut older, mut others) = (Vec::new(), Vec::new());
-    let mut left = equal;
-    while left != 0 {
-        let found = groups.at(left.trailing_zeros());
-        left &= left - 1;
-        if found.slot.is_ghost() && ghost.is_none() {
-            ghost = Some(found);
-            continue;
-        }
-        let Some(record) = version_of(ground, found, key) else {
-            others.push(found);
-            continue;
-        };
-        match entry {
-            None => entry = Some((found, record)),
-            Some(newer) if newer.1.lsn > record.lsn => older.push((found, record)),
-            Some(other) => {
-                older.push(other);
-                entry = Some((found, record));
+    Sighted { hash, page, equal: groups(ground, hash, page).equal(), seen }
+}
+
+/// Looks for a key. A record that cannot be read is nobody's: its slot stays for upkeep.
+pub fn locate(ground: &Ground, hash: u64, key: &[u8]) -> Located {
+    sight(ground, hash).resolve(ground, key)
+}
+
+impl Sighted {
+    /// The queue that the key's new record belongs in: that of its entry, or the main one if it has a young
+    /// ghost. Asks for the record of the entry. By tags alone, so that it is wrong for one key in many
+    /// thousands, which does no harm.
+    #[inline]
+    pub fn queue(self, ground: &Ground) -> Label {
+        let mut queue = Label::Probation;
+        for found in self.slots(ground) {
+            if found.slot.is_live() {
+                let address = found.slot.address();
+                read::prefetch(&ground.memory, address);
+                let state =
+                    ground.geometry.locate(address).and_then(|(segment, _)| ground.state(segment));
+                return state.map_or(queue, |state| state.label);
+            }
+            if is_young_ghost(ground, found.slot, self.seen) {
+                queue = Label::Main;
             }
         }
+        queue
     }
-    Located { hash, page, equal, seen, entry, older, ghost, others }
+
+    /// Reads the records that its slots name.
+    pub fn resolve(self, ground: &Ground, key: &[u8]) -> Located {
+        let (mut entry, mut ghost) = (None::<(Found, Record)>, None);
+        let (mut older, mut others) = (Vec::new(), Vec::new());
+        for found in self.slots(ground) {
+            if found.slot.is_ghost() && ghost.is_none() {
+                ghost = Some(found);
+                continue;
+            }
+            let Some(record) = version_of(ground, found, key) else {
+                others.push(found);
+                continue;
+            };
+            match entry {
+                None => entry = Some((found, record)),
+                Some(newer) if newer.1.lsn > record.lsn => older.push((found, record)),
+                Some(other) => {
+                    older.push(other);
+                    entry = Some((found, record));
+                }
+            }
+        }
+        Located { sighted: self, entry, older, ghost, others }
+    }
+
+    /// Its slots, as they are now.
+    #[inline]
+    fn slots(self, ground: &Ground) -> impl Iterator<Item = Found> {
+        let groups = groups(ground, self.hash, self.page);
+        let mut left = self.equal;
+        std::iter::from_fn(move || {
+            let found = (left != 0).then(|| groups.at(left.trailing_zeros()));
+            left &= left.wrapping_sub(1);
+            found
+        })
+    }
+}
+
+/// Whether a slot is a ghost that is young enough to count: left within some four times as many transactions
+/// as there are entries.
+#[inline]
+fn is_young_ghost(ground: &Ground, slot: Slot, now: Lsn) -> bool {
+    let horizon = || ground.memory.load(control::ENTRIES).saturating_mul(4).max(64);
+    slot.is_ghost() && slot.ghost_age(now) <= horizon()
 }
 
 /// The record that a slot names, if it is the key's.
@@ -89,23 +148,24 @@ impl Located {
     /// lock whose transaction is `now`: nothing was committed since, or the slots that matter (those
     /// of equal tag, and the target) are the same.
     pub fn still_holds(&self, ground: &Ground, now: Lsn, target: Found) -> bool {
-        now == self.seen || (self.agrees(ground) && is_same(ground, target))
+        now == self.sighted.seen || (self.agrees(ground) && is_same(ground, target))
     }
 
     /// As [`Located::still_holds`], where no slot is to be changed.
     pub fn finds_the_same(&self, ground: &Ground, now: Lsn) -> bool {
-        now == self.seen || self.agrees(ground)
+        now == self.sighted.seen || self.agrees(ground)
     }
 
     /// Whether no transaction was committed since by `now`.
     pub fn is_of(&self, now: Lsn) -> bool {
-        now == self.seen
+        now == self.sighted.seen
     }
 
     fn agrees(&self, ground: &Ground) -> bool {
         let versions = self.entry.iter().chain(&self.older).map(|(found, _)| found);
-        ground.index().page_of(self.hash) == self.page
-            && groups(ground, self.hash, self.page).equal() == self.equal
+        let Sighted { hash, page, equal, .. } = self.sighted;
+        ground.index().page_of(hash) == page
+            && groups(ground, hash, page).equal() == equal
             && versions.chain(&self.ghost).chain(&self.others).all(|found| is_same(ground, *found))
     }
 
@@ -117,46 +177,99 @@ impl Located {
         if let Some(ghost) = self.ghost {
             return Some(Place::Vacant(ghost));
         }
-        let groups = groups(ground, self.hash, self.page);
+        let groups = groups(ground, self.sighted.hash, self.sighted.page);
         if let Some(found) = groups.emptier() {
             return Some(Place::Vacant(found));
         }
         self.taken_place(ground, groups)
     }
 
-    /// As [`Located::place`], where no slot is empty: as in any store that has evicted for some time.
+    /// As [`Located::place`], where no slot is empty: as in any store that has evicted for some time. Decides
+    /// by what each slot held when it was read, once: what is told of it holds for the slot that is named.
     #[inline(never)]
     fn taken_place(&self, ground: &Ground, groups: Groups<'_, Memory>) -> Option<Place> {
         let index = ground.index();
-        let home = index.home(self.page);
-        let mut foreign = 0u32;
-        let mut oldest = 0;
-        // Without a branch, which could not be foreseen: ages and numbers as one word.
-        for number in 0..GROUPS_SLOTS {
-            let slot = groups.at(number).slot;
-            let at_home = home.has(slot);
-            foreign |= u32::from(!at_home) << number;
-            let age = (slot.ghost_age(self.seen) + 1) * u64::from(at_home & slot.is_ghost());
-            oldest = oldest.max(age * u64::from(GROUPS_SLOTS) + u64::from(number));
-        }
-        if foreign != 0 {
-            let foreign = (0..GROUPS_SLOTS).filter(|number| foreign & (1 << number) != 0);
-            let mut found = foreign.map(|number| groups.at(number));
-            if let Some(found) = found.find(|found| index.is_disposable(found.page, found.slot)) {
+        let home = index.home(self.sighted.page);
+        let slots = groups.slots();
+        let at =
+            |number| groups.holding(number, Slot::from_word(slots.as_flattened()[number as usize]));
+        let all = (0..GROUPS_SLOTS).map(at);
+        let (ghost, all_home) = oldest_ghost(&slots, home, self.sighted.seen);
+        if !all_home {
+            let is_vacant = |found: &Found| {
+                let slot = found.slot;
+                !home.has(slot) && (slot.is_empty() || index.is_disposable(found.page, slot))
+            };
+            if let Some(found) = all.clone().find(is_vacant) {
                 return Some(Place::Vacant(found));
             }
         }
-        if oldest >= u64::from(GROUPS_SLOTS) {
-            return Some(Place::Vacant(groups.at((oldest % u64::from(GROUPS_SLOTS)) as u32)));
+        if let Some(number) = ghost {
+            return Some(Place::Vacant(at(number)));
         }
-        if foreign != 0 {
+        if !all_home {
             return None; // The next sync sets the foreign ones free: nothing live has to go.
         }
-        groups.all().min_by_key(|found| found.slot.frequency()).map(Place::Overflow)
+        if let Some(found) = all.clone().find(|found| found.slot.is_empty()) {
+            return Some(Place::Vacant(found)); // Only just.
+        }
+        all.min_by_key(|found| found.slot.frequency()).map(Place::Overflow)
     }
+}
+
+/// The number of the oldest ghost at home, and whether all slots are. Ages of over 2^31 transactions are
+/// taken for younger ones, and those that differ by less than 32 for equal, so that four at a time fit a
+/// register.
+fn oldest_ghost(slots: &[[u64; GROUP_SLOTS]; 2], home: Home, now: Lsn) -> (Option<u32>, bool) {
+    const IS_ONE: u32 = 1 << 31;
+    const NUMBER: u32 = GROUPS_SLOTS - 1;
+    let (mut oldest, mut all_home) = (0, true);
+    // Without a branch, which could not be foreseen.
+    for (number, word) in (0..).zip(slots.as_flattened()) {
+        let slot = Slot::from_word(*word);
+        let at_home = home.has(slot);
+        all_home &= at_home;
+        let rank = IS_ONE | (slot.ghost_age(now) as u32 & !NUMBER) | number;
+        oldest = oldest.max(if at_home & slot.is_ghost() { rank } else { 0 });
+    }
+    ((oldest != 0).then_some(oldest & NUMBER), all_home)
 }
 
 /// Whether a slot is as it was found, but for what a reader may change.
 fn is_same(ground: &Ground, found: Found) -> bool {
     ground.index().slot(found.page, found.position).names_same(found.slot)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::place::{Address, Generation};
+
+    #[test]
+    fn the_oldest_ghost_at_home_is_found_among_younger_live_and_foreign_ones() {
+        let (level, pages) = (0, 4);
+        let home = Home::new(PageId::new(2), level, pages);
+        let now = Lsn::new(1_000_000);
+        for round in 0..2000u64 {
+            let random = |i: u64| (round * 64 + i).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 20;
+            let mut slots = [[0; GROUP_SLOTS]; 2];
+            for (i, word) in (0..).zip(slots.as_flattened_mut()) {
+                let tag = (random(i) as u32 % 64 * 4) | if random(i + 32) % 64 < 1 { 1 } else { 2 };
+                let left = Lsn::new(random(i + 7) % 31_000 * 32);
+                let live = Slot::EMPTY.with_place(Address::from_units(7), Generation::new(1));
+                *word = match random(i + 3) % 3 {
+                    0 if round % 9 != 0 => Slot::ghost(tag, left).word(),
+                    _ => live.word() | u64::from(tag) << 44,
+                };
+            }
+            let all = (0..).zip(slots.as_flattened().iter().map(|word| Slot::from_word(*word)));
+            let ghosts = all.clone().filter(|(_, slot)| slot.is_ghost() && home.has(*slot));
+            let age = |(_, slot): &(u32, Slot)| slot.ghost_age(now);
+            let expected = ghosts.max_by_key(age).map(|ghost| age(&ghost));
+            let (found, all_home) = oldest_ghost(&slots, home, now);
+            let found = found.map(|number| Slot::from_word(slots.as_flattened()[number as usize]));
+            assert_eq!(found.map(|slot| slot.ghost_age(now)), expected, "round {round}");
+            assert_eq!(all_home, all.clone().all(|(_, slot)| home.has(slot)));
+        }
+    }
 }

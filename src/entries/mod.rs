@@ -10,7 +10,7 @@ mod publish;
 mod release;
 mod split;
 
-pub use locate::{Located, locate, record_of};
+pub use locate::{Located, locate, record_of, sight};
 pub use orphans::{Orphan, orphans};
 pub use publish::{Outcome, Publication, publish, widen_expiry};
 pub use release::{Move, Released, drop_slot, evict, find_at, remove, repoint};

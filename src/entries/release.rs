@@ -4,7 +4,7 @@ use super::locate::{Located, locate, record_of};
 use crate::error::Result;
 use crate::format::control;
 use crate::format::lock::{LockWord, Phase};
-use crate::format::place::{Address, Generation, Lsn, Millis};
+use crate::format::place::{Address, Generation, Millis};
 use crate::format::record::{EXPIRY_AT, encode_committed, encode_expiry};
 use crate::format::segment::{LIVE, Live, STAMP, STAMP_MASK, Stamp};
 use crate::format::slot::Slot;
@@ -186,13 +186,4 @@ fn has_expiry(ground: &Ground, spot: Spot, expiry: Millis) -> bool {
     let checker = ground.geometry.checker(spot.address, spot.generation);
     let at = crate::format::intent::WordAt::log(spot.address.bytes() + EXPIRY_AT);
     ground.memory.load(at) == encode_expiry(checker, expiry)
-}
-
-impl Located {
-    /// Whether the key has a ghost that is young enough to count: left within some four times as many
-    /// transactions as there are entries.
-    pub fn has_young_ghost(&self, ground: &Ground, now: Lsn) -> bool {
-        let horizon = ground.memory.load(control::ENTRIES).saturating_mul(4).max(64);
-        self.ghost.is_some_and(|ghost| ghost.slot.ghost_age(now) <= horizon)
-    }
 }

@@ -117,8 +117,8 @@ pub fn hash_low(page: PageId, tag: u32, level: u32) -> u64 {
 /// bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Home {
-    mask: u64,
-    bits: u64,
+    mask: u32,
+    bits: u32,
 }
 
 impl Home {
@@ -128,13 +128,14 @@ impl Home {
         let half = 1u64 << pages.ilog2();
         // A page that was split in this round, or came of it, is told by one bit more.
         let mask = if page.0 | half < pages { 2 * half - 1 } else { half - 1 };
-        Self { mask: mask >> level, bits: page.0 >> level }
+        // Of 20 bits, but for a page that there cannot be.
+        Self { mask: (mask >> level) as u32, bits: (page.0 >> level) as u32 }
     }
 
     /// Whether a slot is one of them.
     #[inline]
     pub const fn has(self, slot: Slot) -> bool {
-        slot.tag() as u64 & self.mask == self.bits
+        slot.tag() & self.mask == self.bits
     }
 }
 
