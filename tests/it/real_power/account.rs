@@ -117,8 +117,8 @@ impl Account {
     fn take(&mut self, word: &str, numbers: &[u64], line: &str) {
         match (word, numbers) {
             ("found", &[key, number, before, after]) => {
-                let latest = self.judge(key, number, before, after).unwrap_or(u64::MAX);
-                self.keys.insert(key, Key::only(Version { number, earliest: latest, latest }));
+                let found = self.judge(key, number, before, after).unwrap_or(GONE);
+                self.keys.insert(key, Key::only(found));
             }
             ("opened", []) => {
                 self.settle_losses();
@@ -149,8 +149,8 @@ impl Account {
         assert!(lost.len() as u64 <= evicted, "{evicted} evicted, and lost: {lost:#?}");
     }
 
-    /// Promise 3 for a key that was looked up between two moments: when it expires, if it is there.
-    fn judge(&mut self, key: u64, number: u64, before: u64, after: u64) -> Option<u64> {
+    /// Promise 3 for a key that was looked up between two moments: its version, if it is there.
+    fn judge(&mut self, key: u64, number: u64, before: u64, after: u64) -> Option<Version> {
         let known = self.key(key).clone();
         let version = known.may_be.iter().find(|version| version.number == number);
         if number != ABSENT {
@@ -161,7 +161,7 @@ impl Account {
                 before <= version.latest,
                 "key {key} is back, expired: {version:?}, at {before}"
             );
-            return Some(version.latest);
+            return Some(*version);
         }
         let untouched = known.may_be.len() == 1;
         if version.is_none() && untouched && after < known.may_be[0].earliest {
