@@ -70,7 +70,8 @@ impl<'a, W: Words> Index<'a, W> {
     /// Both groups of a key in a page.
     #[inline]
     pub fn groups(&self, hash: u64, page: PageId) -> Groups<'a, W> {
-        Groups { index: Self { ..*self }, page, probe: self.probe(hash) }
+        let index = Self { words: self.words, geometry: self.geometry };
+        Groups { index, page, probe: self.probe(hash) }
     }
 
     /// Asks the processor for the groups of a key that is about to be looked for.

@@ -24,7 +24,7 @@ use crate::format::intent::{INTENT_WORDS, IntentHead, WordAt};
 use crate::format::lock::{LockWord, Phase, ProcessSlot};
 use crate::format::page::{Home, PAGE_SLOTS, PageId};
 use crate::format::place::Lsn;
-use crate::format::slot::Slot;
+use crate::format::slot::{Slot, TAG_BITS};
 use crate::sys::words::Words;
 
 /// The words that a transaction is to store: each place once, with its newest value.
@@ -313,8 +313,8 @@ impl<W: Words, L> Drop for Held<'_, '_, W, L> {
 fn split(words: &impl Words, geometry: &Geometry, page: PageId) {
     /// Slots that are looked at together.
     const STEP: usize = 64;
-    if page.get() >> geometry.level == 0 {
-        return; // Of those the index began with: damage.
+    if !(1..1 << TAG_BITS).contains(&(page.get() >> geometry.level)) {
+        return; // Of those that the index began with, or more than it can have: damage.
     }
     let parent = page.parent();
     let home = Home::new(page, geometry.level, page.get() + 1);

@@ -73,14 +73,14 @@ impl FileCache {
         process.put(&mut process.worker(), hash, key, value, shape, ttl)
     }
 
-    /// Stores entries that were asked for already, for the store's time to live.
-    pub(super) fn put_all<K: AsRef<[u8]>, V: AsRef<[u8]>>(&self, entries: &[(K, V)]) -> Result<()> {
+    /// Stores entries whose groups were asked for already, for the store's time to live. Other threads of the
+    /// process wait for all of them.
+    pub(super) fn put_all(&self, entries: &[(&[u8], &[u8])]) -> Result<()> {
         let process = self.process()?;
         let ground = &process.ground;
         ground.attachment()?;
         let mut worker = process.worker();
         entries.iter().try_for_each(|(key, value)| {
-            let (key, value) = (key.as_ref(), value.as_ref());
             let shape = shape(ground, key, value)?;
             process.put(&mut worker, ground.hash(key), key, value, shape, Ttl::Default)
         })
@@ -119,6 +119,7 @@ impl FileCache {
 }
 
 impl Process {
+    /// A put but for its sync, by the process's one writer.
     #[inline]
     fn put(
         &self,
@@ -137,6 +138,7 @@ impl Process {
         Ok(())
     }
 
+    /// Writes a record and publishes it, anew if its segment is taken meanwhile.
     fn store(
         &self,
         worker: &mut Worker,

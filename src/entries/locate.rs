@@ -120,7 +120,7 @@ fn is_young_ghost(ground: &Ground, slot: Slot, now: Lsn) -> bool {
 
 /// The record that a slot names, if it is the key's.
 fn version_of(ground: &Ground, found: Found, key: &[u8]) -> Option<Record> {
-    let record = record_of(ground, found).filter(|_| found.slot.is_live())?;
+    let record = found.slot.is_live().then(|| record_of(ground, found))??;
     record.has_key(&ground.memory.log, key).then_some(record)
 }
 
@@ -184,8 +184,8 @@ impl Located {
         self.taken_place(ground, groups)
     }
 
-    /// As [`Located::place`], where no slot is empty: as in any store that has evicted for some time. Decides
-    /// by what each slot held when it was read, once: what is told of it holds for the slot that is named.
+    /// As [`Located::place`], where no slot was empty just before: as in any store that has evicted for some
+    /// time. Decides by what each slot held when it was read, once: that is what is compared under the lock.
     #[inline(never)]
     fn taken_place(&self, ground: &Ground, groups: Groups<'_, Memory>) -> Option<Place> {
         let index = ground.index();
@@ -194,11 +194,11 @@ impl Located {
         let at =
             |number| groups.holding(number, Slot::from_word(slots.as_flattened()[number as usize]));
         let all = (0..GROUPS_SLOTS).map(at);
-        let (ghost, all_home) = oldest_ghost(&slots, home, self.sighted.seen);
+        // Not by an older sequence: a ghost left since would pass for the oldest.
+        let (ghost, all_home) = oldest_ghost(&slots, home, ground.lsn());
         if !all_home {
             let is_vacant = |found: &Found| {
-                let slot = found.slot;
-                !home.has(slot) && (slot.is_empty() || index.is_disposable(found.page, slot))
+                !home.has(found.slot) && index.is_disposable(found.page, found.slot)
             };
             if let Some(found) = all.clone().find(is_vacant) {
                 return Some(Place::Vacant(found));
@@ -207,11 +207,11 @@ impl Located {
         if let Some(number) = ghost {
             return Some(Place::Vacant(at(number)));
         }
-        if !all_home {
-            return None; // The next sync sets the foreign ones free: nothing live has to go.
-        }
         if let Some(found) = all.clone().find(|found| found.slot.is_empty()) {
             return Some(Place::Vacant(found)); // Only just.
+        }
+        if !all_home {
+            return None; // The next sync sets the foreign ones free: nothing live has to go.
         }
         all.min_by_key(|found| found.slot.frequency()).map(Place::Overflow)
     }

@@ -2,6 +2,7 @@
 
 use super::locate::{Located, Place, locate, record_of};
 use super::release::release;
+use super::split::decide_twins;
 use crate::error::Result;
 use crate::format::control;
 use crate::format::intent::WordAt;
@@ -58,10 +59,18 @@ enum Look {
 /// up again where others changed it.
 pub fn publish(ground: &Ground, located: &mut Located, new: &Publication<'_>) -> Result<Outcome> {
     widen_expiry(ground, new.spot, new.expiry);
+    let mut decided = false;
     loop {
         let place = match &located.entry {
             Some((found, _)) => Place::Vacant(*found),
             None => match located.place(ground) {
+                Some(Place::Overflow(found)) if found.slot.is_twin() && !decided => {
+                    // Without its newest version an older one would be back.
+                    decide_twins(ground, found.page)?;
+                    decided = true;
+                    *located = locate(ground, new.hash, new.key);
+                    continue;
+                }
                 Some(place) => place,
                 None => return Ok(Outcome::NeedsSync),
             },
@@ -87,7 +96,9 @@ fn decide(
 ) -> Decision<Look> {
     let words = &ground.memory;
     let (Place::Vacant(target) | Place::Overflow(target)) = place;
-    if !located.still_holds(ground, held.lsn(), target) {
+    if !located.still_holds(ground, held.lsn(), target)
+        || (located.entry.is_none() && !is_still(ground, place))
+    {
         return Decision::Leave(Look::Again);
     }
     let takes = ground
@@ -138,6 +149,19 @@ fn decide(
         Place::Vacant(_) => Look::Done(Outcome::Published(lsn)),
     };
     Decision::Commit(published)
+}
+
+/// Whether a slot that another entry's word stands in is still what it was taken for, asked under the lock:
+/// a split leaves the word of an entry that moved as it was, and the first sync makes it count again.
+fn is_still(ground: &Ground, place: Place) -> bool {
+    let index = ground.index();
+    match place {
+        Place::Overflow(found) => index.is_home(found.page, found.slot),
+        Place::Vacant(found) if found.slot.is_live() => {
+            !index.is_home(found.page, found.slot) && index.is_disposable(found.page, found.slot)
+        }
+        Place::Vacant(_) => true,
+    }
 }
 
 fn slot_at(ground: &Ground, found: Found) -> WordAt {

@@ -260,6 +260,9 @@ fn evict_any(ground: &Ground) -> Result<bool> {
     for page in (0..ground.index().pages()).map(PageId::new) {
         let first = ground.index().live_on(page).next();
         let Some(found) = first else { continue };
+        if found.slot.is_twin() {
+            entries::decide_twins(ground, page)?; // Else an older version would be back.
+        }
         if entries::drop_slot(ground, found)? == Released::Gone {
             ground.count(Count::Evictions, 1);
         }

@@ -285,6 +285,16 @@ fn treat(
     label: Label,
     force: bool,
 ) -> Result<bool> {
+    let mut found = found;
+    if found.slot.is_twin() {
+        // Else an older version would be back when the newer goes.
+        entries::decide_twins(ground, found.page)?;
+        let slot = ground.index().slot(found.page, found.position);
+        if !slot.names_same(found.slot) {
+            return Ok(true);
+        }
+        found = Found { slot, ..found };
+    }
     let spot = record.spot;
     let dead = !record.is_current(read::cleared(&ground.memory), || ground.now());
     let rewritten = match worker.rewritten {

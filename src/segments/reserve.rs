@@ -112,7 +112,7 @@ impl Ground {
             let room = u64::from(units) * UNIT;
             // For the next one, which will be much like this one: locks wait until what was stored before
             // has its lines.
-            self.memory.log.prefetch_to_write(address.bytes() + room, room.min(AHEAD));
+            self.memory.log.prefetch(address.bytes() + room, room.min(AHEAD));
             return Ok(Some(Spot { segment, generation, address, room }));
         }
     }

@@ -158,32 +158,18 @@ impl Mapping {
         offset.is_multiple_of(8) && self.holds(offset, count * 8)
     }
 
-    /// Asks the processor for the line at `offset`, which is about to be read.
+    /// Asks the processor for the lines of `length` bytes from `offset` on, which are about to be used.
     #[inline]
-    pub(super) fn prefetch(&self, offset: u64) {
-        #[cfg(target_arch = "x86_64")]
-        if offset < self.length() {
-            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            // SAFETY: the line is inside the mapping; nothing is read, and a page that is not there
-            // is not fetched.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(self.raw.as_ptr().add(offset as usize).cast()) };
-        }
-        #[cfg(not(target_arch = "x86_64"))]
-        let _ = offset;
-    }
-
-    /// Asks the processor for the lines of `length` bytes at `offset`, which are about to be written.
-    #[inline]
-    pub fn prefetch_to_write(&self, offset: u64, length: u64) {
+    pub fn prefetch(&self, offset: u64, length: u64) {
         #[cfg(target_arch = "x86_64")]
         if offset.checked_add(length).is_some_and(|end| end <= self.length()) {
-            use std::arch::x86_64::{_MM_HINT_ET0, _mm_prefetch};
+            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
             for line in (0..length).step_by(64) {
-                // SAFETY: the line is inside the mapping; nothing is changed, and a page that is not
-                // there is not fetched.
+                // SAFETY: the line is inside the mapping; nothing is read, and a page that is not there
+                // is not fetched.
                 unsafe {
                     let at = self.raw.as_ptr().add((offset + line) as usize);
-                    _mm_prefetch::<_MM_HINT_ET0>(at.cast());
+                    _mm_prefetch::<_MM_HINT_T0>(at.cast());
                 }
             }
         }

@@ -88,7 +88,7 @@ impl Words for Memory {
 
     #[inline]
     fn prefetch(&self, at: WordAt) {
-        self.mapping(at).prefetch(at.offset());
+        self.mapping(at).prefetch(at.offset(), 8);
     }
 
     #[inline]
@@ -108,8 +108,8 @@ impl Words for Memory {
     }
 }
 
-/// A sequentially consistent fence. On x86-64 by a locked instruction on the stack, as crossbeam-epoch
-/// does it: a full barrier like `mfence`, which takes longer.
+/// A sequentially consistent fence. On x86-64 a locked instruction, as in crossbeam-epoch's pinning: a full
+/// barrier like `mfence`, which takes longer.
 #[inline]
 fn full_fence() {
     #[cfg(all(target_arch = "x86_64", not(miri)))]

@@ -6,8 +6,11 @@ pub const COUNT: usize = 16;
 /// A bit for each of the words whose topmost `32 - skipped` bits are `tag`.
 #[inline]
 pub fn equal(words: &[u64; COUNT], tag: u32, skipped: i32) -> u32 {
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
     // SAFETY: a reference to as many words.
-    unsafe { equal_at(words.as_ptr(), tag, skipped) }
+    return unsafe { equal_at(words.as_ptr(), tag, skipped) };
+    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
+    return equal_one_by_one(|at| words[at], tag, skipped);
 }
 
 /// As [`equal`], of words that other processes may change meanwhile: by instructions that the compiler does
@@ -70,10 +73,13 @@ pub unsafe fn equal_at(words: *const u64, tag: u32, skipped: i32) -> u32 {
 #[inline]
 pub unsafe fn equal_at(words: *const u64, tag: u32, skipped: i32) -> u32 {
     use std::sync::atomic::{AtomicU64, Ordering};
-    let word = |at: usize| {
-        // SAFETY: the caller's; all access to them is atomic.
-        unsafe { (*words.add(at).cast::<AtomicU64>()).load(Ordering::Relaxed) }
-    };
+    // SAFETY: the caller's; all access to them is atomic.
+    let word = |at| unsafe { (*words.add(at).cast::<AtomicU64>()).load(Ordering::Relaxed) };
+    equal_one_by_one(word, tag, skipped)
+}
+
+#[cfg(any(test, not(all(target_arch = "x86_64", not(miri)))))]
+fn equal_one_by_one(word: impl Fn(usize) -> u64, tag: u32, skipped: i32) -> u32 {
     let bit = |at: usize| u32::from(word(at) >> (32 + skipped) == u64::from(tag)) << at;
     (0..COUNT).map(bit).sum()
 }
@@ -88,6 +94,7 @@ mod tests {
         for at in 0..COUNT {
             words[at] = (0xABCDE << 44) | (u64::MAX >> 20);
             assert_eq!(equal(&words, 0xABCDE, 12), 1 << at);
+            assert_eq!(equal_one_by_one(|i| words[i], 0xABCDE, 12), 1 << at);
             words[at] = (0xABCDF << 44) | at as u64;
         }
         assert_eq!(equal(&words, 0xABCDE, 12), 0);

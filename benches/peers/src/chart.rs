@@ -7,7 +7,7 @@ use plotters::prelude::*;
 
 use crate::options::words;
 use crate::run::Record;
-use crate::summary::{Group, groups};
+use crate::summary::{Group, groups, named};
 use crate::table::{rate, significant};
 
 /// Pixels.
@@ -23,10 +23,12 @@ const OURS: RGBColor = RGBColor(0xC2, 0x55, 0x0A);
 const FLOOR: RGBColor = RGBColor(0x88, 0x88, 0x88);
 const PEER: RGBColor = RGBColor(0x4C, 0x78, 0xA8);
 
-pub fn draw(record: &Record, path: &Path) -> Result<()> {
+/// `titles` are those of its panels; none: all.
+pub fn draw(record: &Record, titles: &[String], path: &Path) -> Result<()> {
     let groups = groups(record);
-    let panels: Vec<(&Group<'_>, Vec<(&str, f64)>)> = groups
-        .iter()
+    let chosen = if titles.is_empty() { groups.iter().collect() } else { named(&groups, titles) };
+    let panels: Vec<(&Group<'_>, Vec<(&str, f64)>)> = chosen
+        .into_iter()
         .map(|group| (group, bars(group)))
         .filter(|(_, bars)| bars.len() > 1)
         .collect();

@@ -32,15 +32,15 @@ fn main() -> Result<()> {
     match verb {
         None => {
             let record = run::run(&run)?;
-            table::print(&record);
+            table::print(&record, &[]);
             verdict::print(&record);
-            draw(&record, run.svg.as_deref())
+            draw(&record, &[], run.svg.as_deref())
         }
-        Some(Verb::Report { files, svg }) => {
+        Some(Verb::Report { files, only, svg }) => {
             let record = read(&files)?;
-            table::print(&record);
+            table::print(&record, &only);
             verdict::print(&record);
-            draw(&record, svg.as_deref())
+            draw(&record, &only, svg.as_deref())
         }
         Some(Verb::Verdict { files }) => {
             verdict::print(&read(&files)?);
@@ -81,6 +81,6 @@ fn read(files: &[PathBuf]) -> Result<Record> {
     summary::merge(records).context("no files")
 }
 
-fn draw(record: &Record, svg: Option<&Path>) -> Result<()> {
-    svg.map_or(Ok(()), |path| chart::draw(record, path))
+fn draw(record: &Record, only: &[String], svg: Option<&Path>) -> Result<()> {
+    svg.map_or(Ok(()), |path| chart::draw(record, only, path))
 }

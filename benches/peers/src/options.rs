@@ -24,6 +24,9 @@ pub enum Verb {
     Report {
         #[arg(required = true)]
         files: Vec<PathBuf>,
+        /// Only these, such as "get 100 B,get 1 KiB", in the first table and the chart
+        #[arg(long, value_name = "TITLES", value_delimiter = ',')]
+        only: Vec<String>,
         /// Draw a chart
         #[arg(long, value_name = "FILE")]
         svg: Option<PathBuf>,

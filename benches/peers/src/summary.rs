@@ -1,8 +1,10 @@
 //! Rounds into medians. Two peers are compared within each round; what is told is the median of that.
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::cell::{Crew, Finding, Outcome, Row};
+use crate::options::words;
 use crate::run::Record;
 use crate::workload::Workload;
 
@@ -56,7 +58,28 @@ pub fn groups(record: &Record) -> Vec<Group<'_>> {
     groups
 }
 
+/// The groups with these titles, in their order, or all, in which peers are compared; each with the entries
+/// that most peers were measured with.
+pub fn named<'a, 'r>(groups: &'a [Group<'r>], titles: &[String]) -> Vec<&'a Group<'r>> {
+    let compared = |group: &&Group<'_>| {
+        group.crew == Crew::Threads(1)
+            && group.peers.len() > 1
+            && !group.rows("larder").is_empty()
+            && (titles.is_empty() || titles.contains(&group.title()))
+    };
+    let mut named: Vec<&Group<'_>> = groups.iter().filter(compared).collect();
+    named.sort_by_key(|group| Reverse(group.peers.len()));
+    let mut seen = BTreeSet::new();
+    named.retain(|group| seen.insert(group.title()));
+    named.sort_by_key(|group| titles.iter().position(|title| *title == group.title()));
+    named
+}
+
 impl Group<'_> {
+    pub fn title(&self) -> String {
+        format!("{} {}", self.workload.name(), words(self.size))
+    }
+
     pub fn rows(&self, peer: &str) -> &[&Row] {
         self.peers.iter().find(|(name, _)| *name == peer).map_or(&[], |(_, rows)| rows)
     }

@@ -2,10 +2,10 @@
 
 use comfy_table::{CellAlignment, Table, presets};
 
-use crate::cell::{Crew, Outcome};
+use crate::cell::Outcome;
 use crate::options::words;
 use crate::run::Record;
-use crate::summary::{Group, Value, groups};
+use crate::summary::{Group, Value, groups, named};
 
 /// A column: its name, its value, how it is written.
 type Column = (&'static str, Value, fn(f64) -> String);
@@ -24,7 +24,8 @@ const COLUMNS: &[Column] = &[
     ("disk/payload", |o| o.disk_over_payload, significant),
 ];
 
-pub fn print(record: &Record) {
+/// `titles` are those of the overview; none: all.
+pub fn print(record: &Record, titles: &[String]) {
     let machine = &record.machine;
     println!(
         "\n{} x {}, {:.0} GiB, Linux {}, {}; --seed {}",
@@ -39,7 +40,7 @@ pub fn print(record: &Record) {
     println!("{}", versions.collect::<Vec<_>>().join(", "));
     println!("Medians over the rounds; `larder is` the median of the ratios within each round.");
     let groups = groups(record);
-    println!("\nlarder is so many times as fast, each operation on its own\n{}", overview(&groups));
+    println!("\nlarder is so many times as fast, each operation on its own\n{}", overview(&named(&groups, titles)));
     for group in groups {
         let (name, size) = (group.workload.name(), words(group.size));
         println!("\n{name}, {size}, {} entries, {}\n{}", group.entries, group.crew, table(&group));
@@ -47,16 +48,11 @@ pub fn print(record: &Record) {
 }
 
 /// A row a peer, a column a workload: who is faster at what, at a glance.
-fn overview(groups: &[Group<'_>]) -> Table {
-    let compared = |group: &&Group<'_>| {
-        group.crew == Crew::Threads(1) && group.peers.len() > 1 && !group.rows("larder").is_empty()
-    };
-    let groups: Vec<&Group<'_>> = groups.iter().filter(compared).collect();
+fn overview(groups: &[&Group<'_>]) -> Table {
     let time: Value = |outcome| nanos(outcome.open_ns).or(outcome.mean_ns);
     let mut table = Table::new();
     table.load_style(presets::ASCII_MARKDOWN);
-    let name = |group: &&Group<'_>| format!("{}, {}", group.workload.name(), words(group.size));
-    table.set_header(std::iter::once("than".to_owned()).chain(groups.iter().map(name)));
+    table.set_header(std::iter::once("than".to_owned()).chain(groups.iter().map(|group| group.title())));
     for about in crate::peers::ALL {
         let ratio = |group: &&Group<'_>| group.ratio(about.name, "larder", time);
         let ratios: Vec<Option<f64>> = groups.iter().map(ratio).collect();
