@@ -25,7 +25,7 @@ pub trait Words {
     fn load_all<const COUNT: usize>(&self, at: WordAt) -> [u64; COUNT] {
         std::array::from_fn(|i| self.load(at.plus(i as u64)))
     }
-    /// Of the [`tags::COUNT`] words from `at` on, loaded as by [`Words::load_all`], those whose topmost
+    /// Of the 16 words from `at` on, loaded as by [`Words::load_all`], those whose topmost
     /// `32 - skipped` bits are `tag`: a bit for each.
     #[inline]
     fn equal_tags(&self, at: WordAt, tag: u32, skipped: i32) -> u32 {
