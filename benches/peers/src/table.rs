@@ -1,5 +1,7 @@
 //! Tables for people, which are Markdown as well.
 
+use std::collections::BTreeSet;
+
 use comfy_table::{CellAlignment, Table, presets};
 
 use crate::cell::Outcome;
@@ -40,7 +42,10 @@ pub fn print(record: &Record, titles: &[String]) {
     println!("{}", versions.collect::<Vec<_>>().join(", "));
     println!("Medians over the rounds; `larder is` the median of the ratios within each round.");
     let groups = groups(record);
-    println!("\nlarder is so many times as fast, each operation on its own\n{}", overview(&named(&groups, titles)));
+    println!(
+        "\nlarder is so many times as fast, each operation on its own\n{}",
+        overview(&named(&groups, titles))
+    );
     for group in groups {
         let (name, size) = (group.workload.name(), words(group.size));
         println!("\n{name}, {size}, {} entries, {}\n{}", group.entries, group.crew, table(&group));
@@ -52,13 +57,21 @@ fn overview(groups: &[&Group<'_>]) -> Table {
     let time: Value = |outcome| nanos(outcome.open_ns).or(outcome.mean_ns);
     let mut table = Table::new();
     table.load_style(presets::ASCII_MARKDOWN);
-    table.set_header(std::iter::once("than".to_owned()).chain(groups.iter().map(|group| group.title())));
-    for about in crate::peers::ALL {
-        let ratio = |group: &&Group<'_>| group.ratio(about.name, "larder", time);
+    table.set_header(
+        std::iter::once("than".to_owned()).chain(groups.iter().map(|group| group.title())),
+    );
+    let order = |peer: &&str| crate::peers::ALL.iter().position(|about| about.name == *peer);
+    let peers: BTreeSet<&str> =
+        groups.iter().flat_map(|group| group.peers.iter().map(|(peer, _)| *peer)).collect();
+    let mut peers: Vec<&str> = peers.into_iter().filter(|peer| *peer != "larder").collect();
+    // One that this program was built without comes last.
+    peers.sort_by_key(|peer| order(peer).unwrap_or(usize::MAX));
+    for peer in peers {
+        let ratio = |group: &&Group<'_>| group.ratio(peer, "larder", time);
         let ratios: Vec<Option<f64>> = groups.iter().map(ratio).collect();
-        if about.name != "larder" && ratios.iter().any(Option::is_some) {
+        if ratios.iter().any(Option::is_some) {
             let cells = ratios.into_iter().map(|ratio| ratio.map(significant).unwrap_or_default());
-            table.add_row(std::iter::once(about.name.to_owned()).chain(cells));
+            table.add_row(std::iter::once(peer.to_owned()).chain(cells));
         }
     }
     for column in table.column_iter_mut().skip(1) {

@@ -29,7 +29,8 @@ pub fn beside_single(bench: &mut Bench<'_>) -> Result<Outcome> {
     while done < rounds && begun.elapsed() < bench.cell.limit {
         done += 1;
         for (kind, time) in times.iter_mut().enumerate() {
-            let calls: Vec<Vec<u64>> = (0..ROW).map(|_| (0..KEYS).map(|_| next()).collect()).collect();
+            let calls: Vec<Vec<u64>> =
+                (0..ROW).map(|_| (0..KEYS).map(|_| next()).collect()).collect();
             let keys: Vec<Vec<Key>> =
                 calls.iter().map(|call| call.iter().map(|i| key(*i)).collect()).collect();
             let mut put = |i: &u64| (key(*i), bench.values.of(*i).to_vec());
