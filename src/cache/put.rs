@@ -119,8 +119,8 @@ impl FileCache {
 }
 
 impl Process {
-    /// A put but for its sync, by the process's one writer.
-    #[inline]
+    /// A put but for the sync after it, by the process's one writer: writes a record and publishes it, anew
+    /// if its segment is taken meanwhile.
     fn put(
         &self,
         worker: &mut Worker,
@@ -132,23 +132,6 @@ impl Process {
     ) -> Result<()> {
         let ground = &self.ground;
         sync_before(ground)?;
-        self.store(worker, hash, key, value, shape, ttl)?;
-        ground.count(Count::Inserts, 1);
-        ground.count(Count::BytesPut, shape.footprint());
-        Ok(())
-    }
-
-    /// Writes a record and publishes it, anew if its segment is taken meanwhile.
-    fn store(
-        &self,
-        worker: &mut Worker,
-        hash: u64,
-        key: &[u8],
-        value: &[u8],
-        shape: Shape,
-        ttl: Ttl,
-    ) -> Result<()> {
-        let ground = &self.ground;
         reclaim::upkeep(ground, worker, shape.footprint())?;
         let default = ground.memory.load(control::DEFAULT_TTL);
         let default = (default < Millis::NEVER.get()).then_some(default);
@@ -178,6 +161,8 @@ impl Process {
                     reclaim::recount(ground)?;
                 }
                 worker.index_wants = entries::grow(ground, &mut worker.backed).unwrap_or(false);
+                ground.count(Count::Inserts, 1);
+                ground.count(Count::BytesPut, shape.footprint());
                 return Ok(());
             }
         }

@@ -32,7 +32,7 @@ pub struct Located {
     /// Older versions of the key, left by a power cut.
     pub older: Vec<(Found, Record)>,
     /// Its ghost.
-    pub ghost: Option<Found>,
+    ghost: Option<Found>,
     /// Slots of equal tag that are none of these.
     others: Vec<Found>,
 }

@@ -97,7 +97,7 @@ fn decide(
     let words = &ground.memory;
     let (Place::Vacant(target) | Place::Overflow(target)) = place;
     if !located.still_holds(ground, held.lsn(), target)
-        || (located.entry.is_none() && !is_still(ground, place))
+        || (located.entry.is_none() && !may_take(ground, place))
     {
         return Decision::Leave(Look::Again);
     }
@@ -151,9 +151,9 @@ fn decide(
     Decision::Commit(published)
 }
 
-/// Whether a slot that another entry's word stands in is still what it was taken for, asked under the lock:
+/// Whether a slot that another entry's word stands in may still be taken for what it was, asked under the lock:
 /// a split leaves the word of an entry that moved as it was, and the first sync makes it count again.
-fn is_still(ground: &Ground, place: Place) -> bool {
+fn may_take(ground: &Ground, place: Place) -> bool {
     let index = ground.index();
     match place {
         Place::Overflow(found) => index.is_home(found.page, found.slot),
