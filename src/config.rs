@@ -233,6 +233,12 @@ pub(crate) fn segments_limit(geometry: &Geometry) -> u64 {
     addressable.min(u64::from(TABLE_SEGMENTS))
 }
 
+/// Segments that a log of this length has room for.
+pub(crate) fn segments_in(geometry: &Geometry, log_bytes: u64) -> u64 {
+    let bytes = log_bytes.saturating_sub(geometry.control_bytes());
+    (bytes >> geometry.segment_shift).min(segments_limit(geometry))
+}
+
 /// 16 to 31 segments in a small store, 48 to 95 in one of 1 GiB and more.
 fn segment_shift(geometry: &Geometry, max_bytes: u64) -> u32 {
     let share = max_bytes.saturating_sub(

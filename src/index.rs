@@ -12,11 +12,21 @@ use crate::sys::tags;
 use crate::sys::words::Words;
 
 /// The hash table of a store.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct Index<'a, W> {
     words: &'a W,
     geometry: &'a Geometry,
 }
+
+// Derived, they would ask for words that can be copied.
+impl<W> Clone for Index<'_, W> {
+    #[inline]
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<W> Copy for Index<'_, W> {}
 
 /// Slots of both groups of a key.
 pub const GROUPS_SLOTS: u32 = 2 * GROUP_SLOTS as u32;
@@ -70,8 +80,7 @@ impl<'a, W: Words> Index<'a, W> {
     /// Both groups of a key in a page.
     #[inline]
     pub fn groups(&self, hash: u64, page: PageId) -> Groups<'a, W> {
-        let index = Self { words: self.words, geometry: self.geometry };
-        Groups { index, page, probe: self.probe(hash) }
+        Groups { index: *self, page, probe: self.probe(hash) }
     }
 
     /// Asks the processor for the groups of a key that is about to be looked for.
@@ -153,12 +162,17 @@ impl<'a, W: Words> Index<'a, W> {
     }
 
     /// The live slots at home on a page.
-    pub fn live_on(&self, page: PageId) -> impl Iterator<Item = Found> + use<'_, 'a, W> {
+    pub fn live_on(self, page: PageId) -> impl Iterator<Item = Found> + use<'a, W> {
         let home = self.home(page);
         (0..PAGE_SLOTS).filter_map(move |position| {
             let slot = self.slot(page, position);
             (slot.is_live() && home.has(slot)).then_some(Found { page, position, slot })
         })
+    }
+
+    /// The live slots at home on all pages that there are now.
+    pub fn live(self) -> impl Iterator<Item = Found> + use<'a, W> {
+        (0..self.pages()).map(PageId::new).flat_map(move |page| self.live_on(page))
     }
 
     /// The page `origin` and all pages split off it since there were `pages_then` pages, with `pages`

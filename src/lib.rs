@@ -42,6 +42,7 @@
 
 mod cache;
 mod config;
+mod directory;
 mod entries;
 mod error;
 mod format;
@@ -51,15 +52,20 @@ mod models;
 mod open;
 mod policy;
 mod reclaim;
-mod segments;
+mod recovery;
+mod request;
+mod session;
+mod store;
 mod sync;
 mod sys;
 mod transaction;
+mod verify;
 
 pub use cache::{Builder, FileCache, Iter, Keys, Maintenance, Stats, Synced, View};
 pub use config::{Durability, Ttl};
 pub use error::{Error, ErrorKind, Result};
-pub use open::{Opening, Verification};
+pub use request::Opening;
+pub use verify::Verification;
 
 /// What tests set by hand instead of asking the operating system; and the format itself, so that they
 /// can feed its decoders, and damage files in ways that no checksum shows. No part of the interface.
@@ -70,8 +76,10 @@ pub mod testing {
         walk,
     };
     pub use crate::index::{Found, Index};
-    pub use crate::open::{Seams, SyncHook, SyncMoment, pass_for};
-    pub use crate::segments::read;
+    pub use crate::open::pass_for;
+    pub use crate::request::Seams;
+    pub use crate::store::{Record, Spot, Store};
+    pub use crate::sync::{SyncHook, SyncMoment};
     pub use crate::sys::words::Words;
     pub use crate::transaction::{Changes, Liveness, Patience, Transactions, Verdict};
 }

@@ -5,7 +5,7 @@
 //! main, the others leave a ghost; leaving main, an entry with frequency left is written again with
 //! one less. Before anything live is evicted, what expired is swept and dead space is compacted.
 
-use crate::format::place::{Millis, SegmentId};
+use crate::format::place::{Millis, SegmentId, UNIT};
 use crate::format::segment::{Label, Live, State};
 use crate::format::walk::Purpose;
 
@@ -274,6 +274,11 @@ pub fn judge(purpose: Purpose, record: &RecordFacts) -> Judgement {
         }
         (_, Label::Probation) => Judgement::Evict { ghost: true },
     }
+}
+
+/// Whether half of a segment, of which `used` units are reserved, was written again already.
+pub fn is_budget_spent(rewritten: u64, used: u32) -> bool {
+    rewritten * 2 > u64::from(used) * UNIT
 }
 
 /// Bytes to walk with a put of `bytes` while `free` segments are left: the fewer, the faster.

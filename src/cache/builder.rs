@@ -3,12 +3,10 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::FileCache;
 use crate::config::{self, Durability, Options};
-use crate::error::Result;
-use crate::open::{Request, Seams};
+use crate::request::{Request, Seams};
 
-/// Options of a cache; see [`FileCache::builder`].
+/// Options of a cache; see [`crate::FileCache::builder`].
 ///
 /// Limits belong to the store and hold for all processes: the newest opener's count. Those not named
 /// stay as they are.
@@ -94,24 +92,12 @@ impl Builder {
         self
     }
 
-    /// Opens the cache in `directory`, or creates it. A directory that larder makes is private to its
-    /// user (0700); one that exists keeps its mode.
-    ///
-    /// # Errors
-    ///
-    /// - `InvalidOption`: an option that cannot be met; the message names what can.
-    /// - `NotAStore`: other files are in the directory, or there is none and `create(false)`.
-    /// - `NewerVersion`: a later larder wrote it. Nothing is touched.
-    /// - `Damaged`: a file is missing, damaged or another store's. Nothing is touched.
-    /// - `Unsupported`: a network file system or FUSE.
-    /// - `Full`: the disk has no room for an empty store.
-    /// - `Busy`: the process slots are taken, or another process is creating, mending or resizing.
-    /// - `Io`: the operating system refuses something.
-    pub fn open(&self, directory: impl AsRef<Path>) -> Result<FileCache> {
-        FileCache::from_request(Request {
-            directory: directory.as_ref().to_owned(),
+    /// These options for a directory.
+    pub(super) fn request(&self, directory: &Path) -> Request {
+        Request {
+            directory: directory.to_owned(),
             options: self.options.clone(),
             seams: self.seams.clone(),
-        })
+        }
     }
 }

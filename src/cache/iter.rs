@@ -7,10 +7,11 @@
 use std::collections::BTreeSet;
 use std::vec;
 
-use super::{FileCache, Process};
+use super::handle::FileCache;
+use super::process::Process;
 use crate::format::page::PageId;
-use crate::index::Index;
-use crate::segments::read;
+use crate::index::{Found, Index};
+use crate::store::Store;
 use crate::sys::memory::Memory;
 
 /// A page is gathered anew this often while others change it.
@@ -40,7 +41,7 @@ impl FileCache {
 
     /// All keys, in no order; as [`FileCache::iter`].
     pub fn keys(&self) -> Keys {
-        let pages = self.process().map_or(0, |process| process.ground.index().pages());
+        let pages = self.process().map_or(0, |process| process.session.store.index().pages());
         Keys { cache: self.clone(), pages, next: 0, gathered: Vec::new().into_iter() }
     }
 }
@@ -82,33 +83,30 @@ impl Iterator for Iter {
 
 /// The keys of the entries that are on a page, or were when there were `pages_then` pages.
 fn gather(process: &Process, origin: PageId, pages_then: u64) -> Vec<Vec<u8>> {
-    let ground = &process.ground;
+    let store = &process.session.store;
     let mut keys = BTreeSet::new();
     for _ in 0..TRIES {
-        let pages = ground.index().pages();
+        let pages = store.index().pages();
         let mut unsettled = false;
         for page in Index::<Memory>::family(origin, pages_then, pages) {
-            for found in ground.index().live_on(page) {
-                let record =
-                    read::spot(&ground.memory, &ground.geometry, found.slot).and_then(|spot| {
-                        Some((spot, read::record(&ground.memory, &ground.geometry, spot)?))
-                    });
-                let mut key = Vec::new();
-                let read = record.is_some_and(|(spot, record)| {
-                    record.read_key(&ground.memory.log, &mut key)
-                        && read::is_still(&ground.memory, &ground.geometry, spot)
-                });
-                if read {
-                    keys.insert(key);
-                } else {
+            for found in store.index().live_on(page) {
+                match key_of(store, found) {
+                    Some(key) => _ = keys.insert(key),
                     // Just moved or replaced: the next look finds it where it is now.
-                    unsettled = true;
+                    None => unsettled = true,
                 }
             }
         }
-        if !unsettled && ground.index().pages() == pages {
+        if !unsettled && store.index().pages() == pages {
             break;
         }
     }
     keys.into_iter().collect()
+}
+
+/// The key of the record that a slot names, if that was there all the while it was read.
+fn key_of(store: &Store, found: Found) -> Option<Vec<u8>> {
+    let record = store.record(found.slot)?;
+    let mut key = Vec::new();
+    (record.read_key(store, &mut key) && store.is_still(record.spot)).then_some(key)
 }

@@ -1,8 +1,10 @@
 //! Several keys at once: while one is looked up, the memory that the next ones need is on its way.
 
-use super::{FileCache, Process};
+use super::handle::FileCache;
+use super::process::Process;
+use crate::config::Ttl;
 use crate::error::Result;
-use crate::segments::read;
+use crate::reclaim::Writer;
 
 /// Keys whose memory is asked for before the first of them is looked up: as many lines as a processor
 /// waits for at a time.
@@ -36,14 +38,16 @@ impl FileCache {
     ///
     /// As [`FileCache::insert`], at the first entry that cannot be stored: those before it are.
     pub fn insert_many<K: AsRef<[u8]>, V: AsRef<[u8]>>(&self, entries: &[(K, V)]) -> Result<()> {
+        let process = self.process()?;
+        process.session.attachment()?;
         let stored = entries.chunks(AHEAD).try_for_each(|entries| {
             // Before the lock is taken: what they do is the caller's.
             let entries: Vec<(&[u8], &[u8])> =
                 entries.iter().map(|(key, value)| (key.as_ref(), value.as_ref())).collect();
             self.ask_ahead(entries.iter().map(|(key, _)| *key));
-            self.put_all(&entries)
+            process.put_all(&mut process.writer(), &entries)
         });
-        if entries.is_empty() { stored } else { stored.and(self.sync_written()) }
+        if entries.is_empty() { stored } else { stored.and(process.sync_after_write()) }
     }
 
     /// Asks for what the lookups of these keys will read.
@@ -59,14 +63,24 @@ impl FileCache {
 }
 
 impl Process {
+    /// Stores entries whose groups were asked for already, for the store's time to live. Other threads of the
+    /// process wait for all of them.
+    fn put_all(&self, writer: &mut Writer, entries: &[(&[u8], &[u8])]) -> Result<()> {
+        entries.iter().try_for_each(|(key, value)| {
+            let prepared = self.prepare(key, value)?;
+            self.put(writer, &prepared, Ttl::Default)
+        })
+    }
+
     fn ask_for_groups(&self, key: &[u8]) {
-        self.ground.index().prefetch(self.ground.hash(key));
+        let store = &self.session.store;
+        store.index().prefetch(store.hash(key));
     }
 
     fn ask_for_records(&self, key: &[u8]) {
-        let ground = &self.ground;
-        let _ = ground.index().find(ground.hash(key), |found| {
-            read::prefetch(&ground.memory, found.slot.address());
+        let store = &self.session.store;
+        let _ = store.index().find(store.hash(key), |found| {
+            store.prefetch_record(found.slot.address());
             None::<()>
         });
     }

@@ -1,18 +1,13 @@
 //! What a cache says of itself, and the upkeep that one may ask for.
 
-use std::time::Duration;
-
-use super::put::is_sync_due;
-use super::{FileCache, Process};
-use crate::config::Durability;
+use super::handle::FileCache;
+use super::process::Process;
 use crate::error::Result;
 use crate::format::control;
-use crate::format::place::Millis;
+use crate::format::place::{Millis, UNIT};
 use crate::format::segment::State;
 use crate::reclaim;
-use crate::segments::statistics::{self, COUNTS, Count};
-use crate::sync;
-use crate::sys::words::Words;
+use crate::session::counters::{self, COUNTS, Count};
 
 /// A cache in numbers: of the store, over all its processes, since its creation.
 ///
@@ -68,16 +63,8 @@ pub struct Stats {
     pub view_copies: u64,
     /// Syncs completed.
     pub syncs: u64,
-}
-
-/// What a sync did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Synced {
-    /// How long the disk took.
-    pub took: Duration,
-    /// The newest of the store's syncs that are done, as a number that rises.
-    pub syncs: u64,
+    /// Failures of upkeep after an entry was stored; [`FileCache::maintain`] tells what they were.
+    pub upkeep_errors: u64,
 }
 
 /// What upkeep did.
@@ -115,6 +102,7 @@ impl FileCache {
         stats.unstored = count(Count::Unstored);
         stats.view_copies = count(Count::ViewCopies);
         stats.syncs = count(Count::Syncs);
+        stats.upkeep_errors = count(Count::UpkeepErrors);
         stats
     }
 
@@ -123,18 +111,18 @@ impl FileCache {
     ///
     /// # Errors
     ///
-    /// `Busy`, `ReadOnly`, `Io`.
+    /// `Busy`, `ReadOnly`, `Io`; and, once all is done, the first error that upkeep met after a put since
+    /// the last call, which that put did not return because its entry was stored.
     pub fn maintain(&self) -> Result<Maintenance> {
         let process = self.process()?;
-        let ground = &process.ground;
-        let report =
-            process.reporting(|| reclaim::maintain(ground, &mut process.worker()).map(|()| 0))?;
-        if let Durability::Every(interval) = ground.durability
-            && is_sync_due(ground, interval)
-        {
-            sync::barrier(ground)?;
+        let report = process.reporting(|| {
+            let mut writer = process.writer();
+            reclaim::maintain(&process.session, &mut writer, &process.suspicion).map(|()| 0)
+        })?;
+        if process.is_sync_due() {
+            process.sync()?;
         }
-        Ok(report)
+        process.deferred.take().map_or(Ok(report), Err)
     }
 
     /// Compacts all segments with dead space, so that as much as possible is free. Evicts nothing
@@ -146,21 +134,22 @@ impl FileCache {
     /// `Busy`, `ReadOnly`, `Io`.
     pub fn compact(&self) -> Result<Maintenance> {
         let process = self.process()?;
-        let ground = &process.ground;
+        let session = &process.session;
         process.reporting(|| {
-            let mut worker = process.worker();
-            reclaim::repair(ground)?;
-            reclaim::maintain(ground, &mut worker)?;
-            reclaim::compact_all(ground, &mut worker)
+            let mut writer = process.writer();
+            process.suspicion.take();
+            reclaim::repair(session)?;
+            reclaim::maintain(session, &mut writer, &process.suspicion)?;
+            reclaim::compact_all(session, &mut writer)
         })
     }
 }
 
 impl Process {
     fn totals(&self) -> [u64; COUNTS] {
-        self.ground.flush_counters();
-        let own = self.ground.counters.pending();
-        let mut totals = statistics::totals(&self.ground.memory, &self.ground.geometry);
+        self.session.flush_counters();
+        let own = self.session.counters.pending();
+        let mut totals = counters::totals(&self.session.store);
         for (total, own) in totals.iter_mut().zip(own) {
             *total = total.wrapping_add(own);
         }
@@ -168,7 +157,7 @@ impl Process {
     }
 
     fn reporting(&self, work: impl FnOnce() -> Result<u64>) -> Result<Maintenance> {
-        self.ground.attachment()?;
+        self.session.attachment()?;
         let before = self.totals();
         let segments_freed = work()?;
         let after = self.totals();
@@ -182,26 +171,24 @@ impl Process {
     }
 
     fn sizes(&self) -> Stats {
-        let ground = &self.ground;
-        let word = |at| ground.memory.load(at);
-        let ttl = word(control::DEFAULT_TTL);
+        let store = &self.session.store;
+        let ttl = store.load(control::DEFAULT_TTL);
         let mut stats = Stats {
-            max_entries: word(control::MAX_ENTRIES),
-            max_bytes: word(control::MAX_BYTES),
+            max_entries: store.load(control::MAX_ENTRIES),
+            max_bytes: store.load(control::MAX_BYTES),
             time_to_live_ms: (ttl < Millis::NEVER.get()).then_some(ttl),
-            index_bytes: word(control::INDEX_GRANTED),
-            segments: u64::from(ground.segment_count()),
-            segment_bytes: ground.geometry.segment_bytes(),
+            index_bytes: store.load(control::INDEX_GRANTED),
+            segments: u64::from(store.segment_count()),
+            segment_bytes: store.geometry.segment_bytes(),
             ..Stats::default()
         };
-        for segment in ground.segments() {
-            let Some(state) = ground.state(segment) else { continue };
+        for segment in store.segments() {
+            let Some(state) = store.state(segment) else { continue };
             stats.log_bytes += state.allocated;
             if state.state != State::Free {
-                let unit = crate::format::place::UNIT;
                 stats.segments_used += 1;
-                stats.live_bytes += u64::from(ground.live(segment).units) * unit;
-                stats.used_bytes += u64::from(ground.tail(segment)) * unit;
+                stats.live_bytes += u64::from(store.live(segment).units) * UNIT;
+                stats.used_bytes += u64::from(store.tail(segment)) * UNIT;
             }
         }
         stats

@@ -3,11 +3,13 @@
 use std::fmt;
 use std::ops::Deref;
 
-use super::FileCache;
+use super::handle::FileCache;
+use super::process::Process;
+use crate::format::lock::ProcessSlot;
 use crate::format::place::SegmentId;
-use crate::segments::pins;
-use crate::segments::read;
-use crate::segments::statistics::Count;
+use crate::index::Found;
+use crate::session::{Count, pins};
+use crate::store::Record;
 use crate::sys::fork;
 
 /// Views of this part of the segments at a time, in all processes together, are in place; further
@@ -40,55 +42,63 @@ impl FileCache {
     pub fn view(&self, key: impl AsRef<[u8]>) -> Option<View> {
         let key = key.as_ref();
         let process = self.process().ok()?;
-        let ground = &process.ground;
         let mut copy = Vec::new();
         let view = process.look_up(key, |found, record| {
-            let segment = record.spot.segment;
-            let pinned = self.may_pin().and_then(|me| {
-                let generation = record.spot.generation;
-                let pin =
-                    ground.pins.pin(&ground.memory, &ground.geometry, me, segment, generation);
-                pin.then_some(me)
-            });
-            let Some(me) = pinned else {
-                let whole = record.read_value(&ground.memory, &ground.geometry, key, &mut copy);
-                return whole.then(|| {
-                    ground.index().bump(found);
-                    ground.count(Count::ViewCopies, 1);
-                    View(Kind::Owned(std::mem::take(&mut copy)))
-                });
+            let view = match process.pin(record) {
+                true => self.view_pinned(process, key, found, record),
+                false => process.view_copied(key, record, &mut copy),
             };
-            // What was read before the pin is read again: now it stays.
-            let pinned = Pinned {
-                cache: self.clone(),
-                process: fork::generation(),
-                segment,
-                offset: record.value_offset(),
-                length: record.shape.value as usize,
-            };
-            let view = View(Kind::Pinned(pinned));
-            let again = read::spot(&ground.memory, &ground.geometry, found.slot)
-                .and_then(|spot| read::record(&ground.memory, &ground.geometry, spot))
-                .filter(|again| again.shape == record.shape && again.lsn == record.lsn)?;
-            debug_assert_eq!(Some(me), ground.attachment.as_ref().map(|own| own.slot));
-            let whole = again.has_key(&ground.memory.log, key)
-                && again.pinned_value(&ground.memory.log).is_some();
-            whole.then(|| {
-                ground.index().bump(found);
-                view
-            })
+            view.inspect(|_| process.session.store.index().bump(found))
         });
-        ground.count(if view.is_some() { Count::Hits } else { Count::Misses }, 1);
+        process.session.count(if view.is_some() { Count::Hits } else { Count::Misses }, 1);
         view
     }
 
+    /// A view of a record whose segment is pinned. What was read before the pin is read again: now it stays.
+    fn view_pinned(
+        &self,
+        process: &Process,
+        key: &[u8],
+        found: Found,
+        record: &Record,
+    ) -> Option<View> {
+        // From here on the pin goes with it.
+        let view = View(Kind::Pinned(Pinned {
+            cache: self.clone(),
+            process: fork::generation(),
+            segment: record.spot.segment,
+            offset: record.value_offset(),
+            length: record.shape.value as usize,
+        }));
+        let store = &process.session.store;
+        let again = store.record(found.slot)?;
+        let same = again.shape == record.shape && again.lsn == record.lsn;
+        (same && again.has_key(store, key) && again.pinned_value(store).is_some()).then_some(view)
+    }
+}
+
+impl Process {
+    /// Pins a record's segment, if that may be and it is still what it was.
+    fn pin(&self, record: &Record) -> bool {
+        let (segment, generation) = (record.spot.segment, record.spot.generation);
+        self.may_pin()
+            .is_some_and(|me| self.session.pins.pin(&self.session.store, me, segment, generation))
+    }
+
     /// This process, if it may pin another segment.
-    fn may_pin(&self) -> Option<crate::format::lock::ProcessSlot> {
-        let ground = &self.process().ok()?.ground;
-        let me = ground.attachment.as_ref()?;
-        let segments = ground.segment_count();
-        let pinned = pins::count(&ground.memory, &ground.geometry, segments, me.slot, &me.locks);
-        (pinned * PINNED_PART <= u32::from(segments)).then_some(me.slot)
+    fn may_pin(&self) -> Option<ProcessSlot> {
+        let store = &self.session.store;
+        let me = self.session.attachment.as_ref()?;
+        let pinned = pins::pinned_by_views(store, me.slot, &me.locks);
+        (pinned * PINNED_PART <= u32::from(store.segment_count())).then_some(me.slot)
+    }
+
+    /// A view that is a copy.
+    fn view_copied(&self, key: &[u8], record: &Record, copy: &mut Vec<u8>) -> Option<View> {
+        record.read_value(&self.session.store, key, copy).then(|| {
+            self.session.count(Count::ViewCopies, 1);
+            View(Kind::Owned(std::mem::take(copy)))
+        })
     }
 }
 
@@ -111,7 +121,7 @@ impl Deref for View {
                     panic!("a view was made before this process was forked: make a new one");
                 }
                 let bytes = pinned.cache.process().ok().and_then(|process| {
-                    process.ground.memory.log.pinned(pinned.offset, pinned.length)
+                    process.session.store.words.log.pinned(pinned.offset, pinned.length)
                 });
                 bytes.unwrap_or_default()
             }
@@ -141,9 +151,9 @@ impl Drop for Pinned {
             return; // The parent's pin.
         }
         if let Ok(process) = self.cache.process() {
-            let ground = &process.ground;
-            if let Some(me) = &ground.attachment {
-                ground.pins.unpin(&ground.memory, &ground.geometry, me.slot, self.segment);
+            let session = &process.session;
+            if let Some(me) = &session.attachment {
+                session.pins.unpin(&session.store, me.slot, self.segment);
             }
         }
     }

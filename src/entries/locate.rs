@@ -6,14 +6,12 @@ use crate::format::place::Lsn;
 use crate::format::segment::Label;
 use crate::format::slot::Slot;
 use crate::index::{Found, GROUPS_SLOTS, Groups};
-use crate::segments::Ground;
-use crate::segments::read::{self, Record};
+use crate::store::{Record, Store};
 use crate::sys::memory::Memory;
-use crate::sys::words::Words;
 
 /// Which slots may be a key's, from a look at the index alone.
 #[derive(Clone, Copy, Debug)]
-pub struct Sighted {
+pub struct Candidates {
     hash: u64,
     /// The page in which it was looked for.
     page: PageId,
@@ -26,7 +24,7 @@ pub struct Sighted {
 /// What is known of a key.
 #[derive(Clone, Debug)]
 pub struct Located {
-    sighted: Sighted,
+    candidates: Candidates,
     /// The key's entry: the newest version, where there are twins.
     pub entry: Option<(Found, Record)>,
     /// Older versions of the key, left by a power cut.
@@ -39,33 +37,33 @@ pub struct Located {
 
 /// Looks at the slots of a key.
 #[inline]
-pub fn sight(ground: &Ground, hash: u64) -> Sighted {
-    let seen = ground.lsn();
-    let page = ground.index().page_of(hash);
-    Sighted { hash, page, equal: groups(ground, hash, page).equal(), seen }
+pub fn candidates(store: &Store, hash: u64) -> Candidates {
+    let seen = store.lsn();
+    let page = store.index().page_of(hash);
+    Candidates { hash, page, equal: groups(store, hash, page).equal(), seen }
 }
 
 /// Looks for a key. A record that cannot be read is nobody's: its slot stays for upkeep.
-pub fn locate(ground: &Ground, hash: u64, key: &[u8]) -> Located {
-    sight(ground, hash).resolve(ground, key)
+pub fn locate(store: &Store, hash: u64, key: &[u8]) -> Located {
+    candidates(store, hash).resolve(store, key)
 }
 
-impl Sighted {
+impl Candidates {
     /// The queue that the key's new record belongs in: that of its entry, or the main one if it has a young
     /// ghost. Asks for the record of the entry. By tags alone, so that it is wrong for one key in many
     /// thousands, which does no harm.
     #[inline]
-    pub fn queue(self, ground: &Ground) -> Label {
+    pub fn queue(self, store: &Store) -> Label {
         let mut queue = Label::Probation;
-        for found in self.slots(ground) {
+        for found in self.slots(store) {
             if found.slot.is_live() {
                 let address = found.slot.address();
-                read::prefetch(&ground.memory, address);
-                let state =
-                    ground.geometry.locate(address).and_then(|(segment, _)| ground.state(segment));
+                store.prefetch_record(address);
+                let segment = store.geometry.locate(address).map(|(segment, _)| segment);
+                let state = segment.and_then(|segment| store.state(segment));
                 return state.map_or(queue, |state| state.label);
             }
-            if is_young_ghost(ground, found.slot, self.seen) {
+            if is_young_ghost(store, found.slot, self.seen) {
                 queue = Label::Main;
             }
         }
@@ -73,15 +71,15 @@ impl Sighted {
     }
 
     /// Reads the records that its slots name.
-    pub fn resolve(self, ground: &Ground, key: &[u8]) -> Located {
+    pub fn resolve(self, store: &Store, key: &[u8]) -> Located {
         let (mut entry, mut ghost) = (None::<(Found, Record)>, None);
         let (mut older, mut others) = (Vec::new(), Vec::new());
-        for found in self.slots(ground) {
+        for found in self.slots(store) {
             if found.slot.is_ghost() && ghost.is_none() {
                 ghost = Some(found);
                 continue;
             }
-            let Some(record) = version_of(ground, found, key) else {
+            let Some(record) = version_of(store, found, key) else {
                 others.push(found);
                 continue;
             };
@@ -94,13 +92,13 @@ impl Sighted {
                 }
             }
         }
-        Located { sighted: self, entry, older, ghost, others }
+        Located { candidates: self, entry, older, ghost, others }
     }
 
     /// Its slots, as they are now.
     #[inline]
-    fn slots(self, ground: &Ground) -> impl Iterator<Item = Found> {
-        let groups = groups(ground, self.hash, self.page);
+    fn slots(self, store: &Store) -> impl Iterator<Item = Found> {
+        let groups = groups(store, self.hash, self.page);
         let mut left = self.equal;
         std::iter::from_fn(move || {
             let found = (left != 0).then(|| groups.at(left.trailing_zeros()));
@@ -113,30 +111,24 @@ impl Sighted {
 /// Whether a slot is a ghost that is young enough to count: left within some four times as many transactions
 /// as there are entries.
 #[inline]
-fn is_young_ghost(ground: &Ground, slot: Slot, now: Lsn) -> bool {
-    let horizon = || ground.memory.load(control::ENTRIES).saturating_mul(4).max(64);
+fn is_young_ghost(store: &Store, slot: Slot, now: Lsn) -> bool {
+    let horizon = || store.load(control::ENTRIES).saturating_mul(4).max(64);
     slot.is_ghost() && slot.ghost_age(now) <= horizon()
 }
 
 /// The record that a slot names, if it is the key's.
-fn version_of(ground: &Ground, found: Found, key: &[u8]) -> Option<Record> {
-    let record = found.slot.is_live().then(|| record_of(ground, found))??;
-    record.has_key(&ground.memory.log, key).then_some(record)
+fn version_of(store: &Store, found: Found, key: &[u8]) -> Option<Record> {
+    let record = found.slot.is_live().then(|| store.record(found.slot))??;
+    record.has_key(store, key).then_some(record)
 }
 
-fn groups(ground: &Ground, hash: u64, page: PageId) -> Groups<'_, Memory> {
-    ground.index().groups(hash, page)
-}
-
-/// The record that a slot names.
-pub fn record_of(ground: &Ground, found: Found) -> Option<Record> {
-    let spot = read::spot(&ground.memory, &ground.geometry, found.slot)?;
-    read::record(&ground.memory, &ground.geometry, spot)
+fn groups(store: &Store, hash: u64, page: PageId) -> Groups<'_, Memory> {
+    store.index().groups(hash, page)
 }
 
 /// Where a new entry of the key goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum Target {
     /// A slot that no live entry is in.
     Vacant(Found),
     /// Both groups are full: the entry in this slot has to go.
@@ -147,73 +139,73 @@ impl Located {
     /// Whether what was found out about the key and the slot `target` still holds, asked under the
     /// lock whose transaction is `now`: nothing was committed since, or the slots that matter (those
     /// of equal tag, and the target) are the same.
-    pub fn still_holds(&self, ground: &Ground, now: Lsn, target: Found) -> bool {
-        now == self.sighted.seen || (self.agrees(ground) && is_same(ground, target))
+    pub fn still_holds(&self, store: &Store, now: Lsn, target: Found) -> bool {
+        now == self.candidates.seen || (self.agrees(store) && is_same(store, target))
     }
 
     /// As [`Located::still_holds`], where no slot is to be changed.
-    pub fn finds_the_same(&self, ground: &Ground, now: Lsn) -> bool {
-        now == self.sighted.seen || self.agrees(ground)
+    pub fn finds_the_same(&self, store: &Store, now: Lsn) -> bool {
+        now == self.candidates.seen || self.agrees(store)
     }
 
     /// Whether no transaction was committed since by `now`.
     pub fn is_of(&self, now: Lsn) -> bool {
-        now == self.sighted.seen
+        now == self.candidates.seen
     }
 
-    fn agrees(&self, ground: &Ground) -> bool {
+    fn agrees(&self, store: &Store) -> bool {
         let versions = self.entry.iter().chain(&self.older).map(|(found, _)| found);
-        let Sighted { hash, page, equal, .. } = self.sighted;
-        ground.index().page_of(hash) == page
-            && groups(ground, hash, page).equal() == equal
-            && versions.chain(&self.ghost).chain(&self.others).all(|found| is_same(ground, *found))
+        let Candidates { hash, page, equal, .. } = self.candidates;
+        store.index().page_of(hash) == page
+            && groups(store, hash, page).equal() == equal
+            && versions.chain(&self.ghost).chain(&self.others).all(|found| is_same(store, *found))
     }
 
     /// The place of a new entry: the key's ghost, else an empty slot of the emptier group, else a
     /// slot that a durable split left behind, else the oldest ghost, else the entry read least. `None`
     /// if there are foreign slots that the next sync sets free.
     #[inline]
-    pub fn place(&self, ground: &Ground) -> Option<Place> {
+    pub fn target(&self, store: &Store) -> Option<Target> {
         if let Some(ghost) = self.ghost {
-            return Some(Place::Vacant(ghost));
+            return Some(Target::Vacant(ghost));
         }
-        let groups = groups(ground, self.sighted.hash, self.sighted.page);
+        let groups = groups(store, self.candidates.hash, self.candidates.page);
         if let Some(found) = groups.emptier() {
-            return Some(Place::Vacant(found));
+            return Some(Target::Vacant(found));
         }
-        self.taken_place(ground, groups)
+        self.taken_target(store, groups)
     }
 
-    /// As [`Located::place`], where no slot was empty just before: as in any store that has evicted for some
+    /// As [`Located::target`], where no slot was empty just before: as in any store that has evicted for some
     /// time. Decides by what each slot held when it was read, once: that is what is compared under the lock.
     #[inline(never)]
-    fn taken_place(&self, ground: &Ground, groups: Groups<'_, Memory>) -> Option<Place> {
-        let index = ground.index();
-        let home = index.home(self.sighted.page);
+    fn taken_target(&self, store: &Store, groups: Groups<'_, Memory>) -> Option<Target> {
+        let index = store.index();
+        let home = index.home(self.candidates.page);
         let slots = groups.slots();
         let at =
             |number| groups.holding(number, Slot::from_word(slots.as_flattened()[number as usize]));
         let all = (0..GROUPS_SLOTS).map(at);
         // Not by an older sequence: a ghost left since would pass for the oldest.
-        let (ghost, all_home) = oldest_ghost(&slots, home, ground.lsn());
+        let (ghost, all_home) = oldest_ghost(&slots, home, store.lsn());
         if !all_home {
             let is_vacant = |found: &Found| {
                 !home.has(found.slot) && index.is_disposable(found.page, found.slot)
             };
             if let Some(found) = all.clone().find(is_vacant) {
-                return Some(Place::Vacant(found));
+                return Some(Target::Vacant(found));
             }
         }
         if let Some(number) = ghost {
-            return Some(Place::Vacant(at(number)));
+            return Some(Target::Vacant(at(number)));
         }
         if let Some(found) = all.clone().find(|found| found.slot.is_empty()) {
-            return Some(Place::Vacant(found)); // Only just.
+            return Some(Target::Vacant(found)); // Only just.
         }
         if !all_home {
             return None; // The next sync sets the foreign ones free: nothing live has to go.
         }
-        all.min_by_key(|found| found.slot.frequency()).map(Place::Overflow)
+        all.min_by_key(|found| found.slot.frequency()).map(Target::Overflow)
     }
 }
 
@@ -236,8 +228,8 @@ fn oldest_ghost(slots: &[[u64; GROUP_SLOTS]; 2], home: Home, now: Lsn) -> (Optio
 }
 
 /// Whether a slot is as it was found, but for what a reader may change.
-fn is_same(ground: &Ground, found: Found) -> bool {
-    ground.index().slot(found.page, found.position).names_same(found.slot)
+fn is_same(store: &Store, found: Found) -> bool {
+    store.index().slot(found.page, found.position).names_same(found.slot)
 }
 
 #[cfg(test)]

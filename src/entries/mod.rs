@@ -3,17 +3,21 @@
 //! Each prepares without the lock (finds the slot, reads the records it must compare) and then, in
 //! HELD, looks whether what it saw still holds: the slots of the key's tag, the page, the segment
 //! written to. If no transaction came in between, which the sequence tells, there is nothing to look at.
+//!
+//! From the lowest: `locate` finds a key's slots, `release` takes entries away and repoints moved ones,
+//! `duplicates` decides between versions that a power cut left, `publish` makes a record an entry;
+//! `growth` splits pages of the index, `unpublished` finds what moves left unnamed.
 
+mod duplicates;
+mod growth;
 mod locate;
-mod orphans;
 mod publish;
 mod release;
-mod split;
+mod unpublished;
 
-pub use locate::{Located, locate, record_of, sight};
-pub use orphans::{Orphan, orphans};
-pub use publish::{Outcome, Publication, publish, widen_expiry};
+pub use duplicates::decide_twins;
+pub use growth::{Backed, GROWTH_LIMIT, grow, index_bytes, repair_page_count};
+pub use locate::{Candidates, Located, candidates, locate};
+pub use publish::{Outcome, Publication, publish};
 pub use release::{Move, Released, drop_slot, evict, find_at, remove, repoint};
-pub use split::{
-    Backed, GROWTH_LIMIT, decide_twins, grow, index_bytes, mend_pages, segments_allowed,
-};
+pub use unpublished::{UnpublishedCopy, unpublished_copies};

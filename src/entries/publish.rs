@@ -1,30 +1,23 @@
 //! Publishing: a record becomes the key's entry by one store of its slot.
 
-use super::locate::{Located, Place, locate, record_of};
+use super::duplicates::decide_twins;
+use super::locate::{Located, Target};
 use super::release::release;
-use super::split::decide_twins;
 use crate::error::Result;
 use crate::format::control;
-use crate::format::intent::WordAt;
 use crate::format::place::{Lsn, Millis};
 use crate::format::record::encode_committed;
-use crate::format::segment::{FIRST_EXPIRY, LAST_EXPIRY, LIVE, Live};
+use crate::format::segment::{LIVE, Live};
 use crate::format::slot::Slot;
-use crate::index::Found;
-use crate::segments::Ground;
-use crate::segments::ground::{Decision, Lock};
-use crate::segments::read::Spot;
-use crate::segments::statistics::Count;
-use crate::sys::words::{Words, update};
+use crate::session::{Count, Decision, Session};
+use crate::store::{Spot, Store, committed_at};
 use crate::transaction::Changes;
 
 /// A record that is written and waits to be published.
 #[derive(Clone, Copy, Debug)]
-pub struct Publication<'a> {
+pub struct Publication {
     /// Its key's hash.
     pub hash: u64,
-    /// Its key.
-    pub key: &'a [u8],
     /// Where it is.
     pub spot: Spot,
     /// Its length in the log.
@@ -38,6 +31,8 @@ pub struct Publication<'a> {
 pub enum Outcome {
     /// It is the key's entry now.
     Published(Lsn),
+    /// What it was to replace, or its place, has changed since the key was located.
+    Changed,
     /// Entries are at their limit: one has to go first.
     AtLimit,
     /// The segment no longer takes records: it has to be written elsewhere.
@@ -46,136 +41,112 @@ pub enum Outcome {
     NeedsSync,
 }
 
-/// What a look under the lock came to.
-enum Look {
-    Done(Outcome),
-    /// Something changed since the key was located.
-    Again,
-    /// Overflow evicted an entry.
-    Displaced(Lsn),
-}
-
-/// Publishes a record, in place of the key's old entry if there is one. What was `located` is looked
-/// up again where others changed it.
-pub fn publish(ground: &Ground, located: &mut Located, new: &Publication<'_>) -> Result<Outcome> {
-    widen_expiry(ground, new.spot, new.expiry);
-    let mut decided = false;
-    loop {
-        let place = match &located.entry {
-            Some((found, _)) => Place::Vacant(*found),
-            None => match located.place(ground) {
-                Some(Place::Overflow(found)) if found.slot.is_twin() && !decided => {
-                    // Without its newest version an older one would be back.
-                    decide_twins(ground, found.page)?;
-                    decided = true;
-                    *located = locate(ground, new.hash, new.key);
-                    continue;
-                }
-                Some(place) => place,
-                None => return Ok(Outcome::NeedsSync),
-            },
-        };
-        match ground.transact(|held, changes| decide(ground, held, changes, located, place, new))? {
-            Look::Done(outcome) => return Ok(outcome),
-            Look::Again => *located = locate(ground, new.hash, new.key),
-            Look::Displaced(lsn) => {
-                ground.count(Count::Evictions, 1);
-                return Ok(Outcome::Published(lsn));
-            }
+/// Publishes a record in place of the entry that was `located`, if there is one; nothing is changed
+/// unless the answer says that it is published.
+pub fn publish(session: &Session, located: &Located, new: &Publication) -> Result<Outcome> {
+    let store = &session.store;
+    session.widen_expiry(new.spot, new.expiry);
+    let target = match &located.entry {
+        Some((found, _)) => Target::Vacant(*found),
+        None => match located.target(store) {
+            Some(target) => target,
+            None => return Ok(Outcome::NeedsSync),
+        },
+    };
+    if let Target::Overflow(found) = target
+        && found.slot.is_twin()
+    {
+        // Without its newest version an older one would be back. Whose record cannot be read stays marked.
+        decide_twins(session, found.page)?;
+        if store.index().slot(found.page, found.position) != found.slot {
+            return Ok(Outcome::Changed);
         }
     }
+    let outcome = session.transact(|lsn, changes| {
+        if let Some(obstacle) = obstacle(store, lsn, located, target, new) {
+            return Decision::Leave(obstacle);
+        }
+        replace(store, changes, lsn, located, target, new);
+        Decision::Commit(Outcome::Published(lsn))
+    })?;
+    if matches!((outcome, target), (Outcome::Published(_), Target::Overflow(_))) {
+        session.count(Count::Evictions, 1);
+    }
+    Ok(outcome)
 }
 
-fn decide(
-    ground: &Ground,
-    held: &Lock<'_, '_>,
-    changes: &mut Changes,
+/// What is in the way of a publication, asked under the lock whose transaction is `lsn`.
+#[inline]
+fn obstacle(
+    store: &Store,
+    lsn: Lsn,
     located: &Located,
-    place: Place,
-    new: &Publication<'_>,
-) -> Decision<Look> {
-    let words = &ground.memory;
-    let (Place::Vacant(target) | Place::Overflow(target)) = place;
-    if !located.still_holds(ground, held.lsn(), target)
-        || (located.entry.is_none() && !may_take(ground, place))
-    {
-        return Decision::Leave(Look::Again);
+    target: Target,
+    new: &Publication,
+) -> Option<Outcome> {
+    let (Target::Vacant(slot) | Target::Overflow(slot)) = target;
+    let is_new = located.entry.is_none();
+    if !located.still_holds(store, lsn, slot) || (is_new && !may_take(store, target)) {
+        return Some(Outcome::Changed);
     }
-    let takes = ground
-        .state(new.spot.segment)
-        .is_some_and(|state| state.generation == new.spot.generation && state.is_writable());
-    if !takes {
-        return Decision::Leave(Look::Done(Outcome::Moved));
+    if !store.still_takes(new.spot) {
+        return Some(Outcome::Moved);
     }
-    let adds = located.entry.is_none() && matches!(place, Place::Vacant(_));
-    let entries = words.load(control::ENTRIES);
-    if adds && entries >= words.load(control::MAX_ENTRIES) {
-        return Decision::Leave(Look::Done(Outcome::AtLimit));
-    }
-    let lsn = held.lsn();
-    // Words are stored in this order: the record is committed before a slot names it.
-    let checker = ground.geometry.checker(new.spot.address, new.spot.generation);
-    changes.set(Ground::committed_at(new.spot.address), encode_committed(checker, lsn));
+    let adds = is_new && matches!(target, Target::Vacant(_));
+    (adds && store.load(control::ENTRIES) >= store.load(control::MAX_ENTRIES))
+        .then_some(Outcome::AtLimit)
+}
+
+/// Adds the words of a publication to `changes`. They are stored in this order: the record is committed
+/// before a slot names it.
+#[inline]
+fn replace(
+    store: &Store,
+    changes: &mut Changes,
+    lsn: Lsn,
+    located: &Located,
+    target: Target,
+    new: &Publication,
+) {
+    let words = &store.words;
+    let Spot { segment, generation, address, .. } = new.spot;
+    changes.set(committed_at(address), encode_committed(store.checker(new.spot), lsn));
     // First what goes, then what comes: both may be in the same segment.
     let mut frequency = 0;
-    match (&located.entry, place) {
+    match (&located.entry, target) {
         (Some((found, record)), _) => {
             frequency = found.slot.frequency();
-            release(ground, changes, *found, Some(record));
+            release(store, changes, *found, Some(record));
         }
-        (None, Place::Overflow(found)) => {
-            release(ground, changes, found, record_of(ground, found).as_ref());
+        (None, Target::Overflow(found)) => {
+            release(store, changes, found, store.record(found.slot).as_ref());
         }
-        (None, Place::Vacant(_)) => {}
+        (None, Target::Vacant(_)) => {}
     }
     for (found, record) in &located.older {
         if changes.has_room(8) {
-            release(ground, changes, *found, Some(record));
+            release(store, changes, *found, Some(record));
         }
     }
-    let slot = Slot::new(
-        ground.index().probe(new.hash).tag,
-        new.spot.address,
-        new.spot.generation,
-        frequency,
-    );
-    changes.set(slot_at(ground, target), slot.word());
-    changes.update(words, ground.geometry.row_at(new.spot.segment, LIVE), |live| {
+    let index = store.index();
+    let (Target::Vacant(found) | Target::Overflow(found)) = target;
+    let slot = Slot::new(index.probe(new.hash).tag, address, generation, frequency);
+    changes.set(index.at(found.page, found.position), slot.word());
+    changes.update(words, store.geometry.row_at(segment, LIVE), |live| {
         Live::decode(live).plus(new.units).encode()
     });
     changes.update(words, control::ENTRIES, |entries| entries + 1);
-    let published = match place {
-        Place::Overflow(_) => Look::Displaced(lsn),
-        Place::Vacant(_) => Look::Done(Outcome::Published(lsn)),
-    };
-    Decision::Commit(published)
 }
 
 /// Whether a slot that another entry's word stands in may still be taken for what it was, asked under the lock:
 /// a split leaves the word of an entry that moved as it was, and the first sync makes it count again.
-fn may_take(ground: &Ground, place: Place) -> bool {
-    let index = ground.index();
-    match place {
-        Place::Overflow(found) => index.is_home(found.page, found.slot),
-        Place::Vacant(found) if found.slot.is_live() => {
+fn may_take(store: &Store, target: Target) -> bool {
+    let index = store.index();
+    match target {
+        Target::Overflow(found) => index.is_home(found.page, found.slot),
+        Target::Vacant(found) if found.slot.is_live() => {
             !index.is_home(found.page, found.slot) && index.is_disposable(found.page, found.slot)
         }
-        Place::Vacant(_) => true,
-    }
-}
-
-fn slot_at(ground: &Ground, found: Found) -> WordAt {
-    ground.index().at(found.page, found.position)
-}
-
-/// Widens a segment's bounds of expiry, before the record that needs it can be seen.
-pub fn widen_expiry(ground: &Ground, spot: Spot, expiry: Millis) {
-    let row = |word| ground.geometry.row_at(spot.segment, word);
-    let words = &ground.memory;
-    update(words, row(FIRST_EXPIRY), |first| (expiry.get() < first).then_some(expiry.get()));
-    update(words, row(LAST_EXPIRY), |last| (expiry.get() > last).then_some(expiry.get()));
-    if expiry != Millis::NEVER {
-        let due = crate::policy::sweep_due(expiry, expiry).get();
-        update(words, control::SWEEP_DUE, |old| (due < old).then_some(due));
+        Target::Vacant(_) => true,
     }
 }

@@ -1,36 +1,35 @@
 //! Taking entries away: remove, evict, expire, and the repointing of a move.
 
-use super::locate::{Located, locate, record_of};
+use super::locate::{Located, locate};
 use crate::error::Result;
 use crate::format::control;
-use crate::format::lock::{LockWord, Phase};
-use crate::format::place::{Address, Generation, Millis};
-use crate::format::record::{EXPIRY_AT, encode_committed, encode_expiry};
-use crate::format::segment::{LIVE, Live, STAMP, STAMP_MASK, Stamp};
+use crate::format::lock::Phase;
+use crate::format::place::{Address, Generation, Lsn};
+use crate::format::record::encode_committed;
+use crate::format::segment::{LIVE, Live, STAMP, Stamp};
 use crate::format::slot::Slot;
 use crate::index::Found;
-use crate::segments::Ground;
-use crate::segments::ground::Decision;
-use crate::segments::read::{self, Record, Spot};
+use crate::session::{Decision, Session};
+use crate::store::{Record, Spot, Store, barrier, committed_at};
 use crate::sys::words::Words;
 use crate::transaction::Changes;
 
 /// Adds to `changes` that an entry goes: its slot is emptied, its segment has one less, and so have
 /// the entries; and what a clear left to do, if it was cleared. `record` is `None` if it could not be
 /// read.
-pub fn release(ground: &Ground, changes: &mut Changes, found: Found, record: Option<&Record>) {
-    let words = &ground.memory;
-    changes.set(ground.index().at(found.page, found.position), Slot::EMPTY.word());
+pub fn release(store: &Store, changes: &mut Changes, found: Found, record: Option<&Record>) {
+    let words = &store.words;
+    changes.set(store.index().at(found.page, found.position), Slot::EMPTY.word());
     // A slot of another generation was not counted in its segment any more.
-    if let Some(spot) = read::spot(words, &ground.geometry, found.slot) {
+    if let Some(spot) = store.spot(found.slot) {
         let units = record.map_or(0, Record::units);
-        changes.update(words, ground.geometry.row_at(spot.segment, LIVE), |live| {
+        changes.update(words, store.geometry.row_at(spot.segment, LIVE), |live| {
             Live::decode(live).minus(units).encode()
         });
     }
     changes.update(words, control::ENTRIES, |entries| entries.saturating_sub(1));
-    let cleared = read::cleared(words);
-    if record.is_some_and(|record| record.lsn.is_none_or(|lsn| lsn <= cleared)) {
+    let cleared = store.cleared();
+    if record.is_some_and(|record| record.is_cleared(cleared)) {
         changes.update(words, control::PENDING, |pending| pending.saturating_sub(1));
     }
 }
@@ -45,25 +44,25 @@ pub enum Released {
 }
 
 /// Removes a key; whether it was there, neither expired nor cleared.
-pub fn remove(ground: &Ground, hash: u64, key: &[u8]) -> Result<bool> {
+pub fn remove(session: &Session, hash: u64, key: &[u8]) -> Result<bool> {
+    let store = &session.store;
     loop {
-        let located = locate(ground, hash, key);
+        let located = locate(store, hash, key);
         let Some((found, record)) = &located.entry else {
-            if is_absent(ground, &located)? {
-                return ground.seen_whole().map(|()| false);
+            if is_absent(session, &located)? {
+                return session.seen_whole().map(|()| false);
             }
             continue; // It may have been there all the time, and was moved meanwhile.
         };
-        let cleared = read::cleared(&ground.memory);
-        let current = record.is_current(cleared, || ground.now());
-        let released = ground.transact(|held, changes| {
-            if !located.still_holds(ground, held.lsn(), *found) {
+        let current = record.is_current(store.cleared(), || session.now());
+        let released = session.transact(|lsn, changes| {
+            if !located.still_holds(store, lsn, *found) {
                 return Decision::Leave(Released::Changed);
             }
-            release(ground, changes, *found, Some(record));
+            release(store, changes, *found, Some(record));
             for (found, record) in &located.older {
                 if changes.has_room(4) {
-                    release(ground, changes, *found, Some(record));
+                    release(store, changes, *found, Some(record));
                 }
             }
             Decision::Commit(Released::Gone)
@@ -76,51 +75,53 @@ pub fn remove(ground: &Ground, hash: u64, key: &[u8]) -> Result<bool> {
 
 /// Whether a key that was not found was not there at some moment since: nothing was committed
 /// meanwhile, or nothing that matters for it.
-fn is_absent(ground: &Ground, located: &Located) -> Result<bool> {
-    let words = &ground.memory;
-    words.acquire_fence();
-    let lock = LockWord::decode(words.load(control::LOCK));
+fn is_absent(session: &Session, located: &Located) -> Result<bool> {
+    let store = &session.store;
+    store.words.acquire_fence();
+    let lock = store.lock();
     if lock.phase == Phase::Free && located.is_of(lock.sequence) {
         return Ok(true);
     }
-    ground.transact(|held, _| Decision::Leave(located.finds_the_same(ground, held.lsn())))
+    session.transact(|lsn, _| Decision::Leave(located.finds_the_same(store, lsn)))
 }
 
 /// Takes away the entry whose slot is as it was found; leaves a ghost if `ghost` is set.
 pub fn evict(
-    ground: &Ground,
+    session: &Session,
     found: Found,
     record: Option<&Record>,
     ghost: bool,
 ) -> Result<Released> {
-    ground.transact(|held, changes| {
+    let store = &session.store;
+    let index = store.index();
+    session.transact(|lsn, changes| {
         // In a store that syncs, a slot that a split moved stays behind as a foreign one.
-        let now = ground.index().slot(found.page, found.position);
-        if !now.names_same(found.slot) || !ground.index().is_home(found.page, now) {
+        let now = index.slot(found.page, found.position);
+        if !now.names_same(found.slot) || !index.is_home(found.page, now) {
             return Decision::Leave(Released::Changed);
         }
-        release(ground, changes, found, record);
+        release(store, changes, found, record);
         if ghost {
-            let ghost = Slot::ghost(found.slot.tag(), held.lsn());
-            changes.set(ground.index().at(found.page, found.position), ghost.word());
+            let ghost = Slot::ghost(found.slot.tag(), lsn);
+            changes.set(index.at(found.page, found.position), ghost.word());
         }
         Decision::Commit(Released::Gone)
     })
 }
 
 /// Empties a slot that names nothing readable.
-pub fn drop_slot(ground: &Ground, found: Found) -> Result<Released> {
-    evict(ground, found, record_of(ground, found).as_ref(), false)
+pub fn drop_slot(session: &Session, found: Found) -> Result<Released> {
+    evict(session, found, session.store.record(found.slot).as_ref(), false)
 }
 
 /// The slot at home that names the record at an address, given its key's hash.
 pub fn find_at(
-    ground: &Ground,
+    store: &Store,
     hash: u64,
     address: Address,
     generation: Generation,
 ) -> Option<Found> {
-    ground.index().find(hash, |found| {
+    store.index().find(hash, |found| {
         let names =
             found.slot.address() == address && found.slot.generation_low() == generation.low();
         names.then_some(found)
@@ -143,47 +144,44 @@ pub struct Move {
 }
 
 /// Lets a slot name the copy instead, if it still names the record and the expiry is what was copied.
-pub fn repoint(ground: &Ground, moved: &Move) -> Result<Released> {
-    let Move { found, old, new, frequency, syncs } = *moved;
-    let words = &ground.memory;
-    ground.transact(|_, changes| {
-        let index = ground.index();
-        let now = index.slot(found.page, found.position);
-        let takes = ground
-            .state(new.segment)
-            .is_some_and(|state| state.generation == new.generation && state.is_writable());
-        let same = now.names_same(found.slot)
-            && index.is_home(found.page, now)
-            && has_expiry(ground, old.spot, old.expiry)
-            && ground.syncs() == syncs
-            && takes;
-        let Some(lsn) = old.lsn.filter(|_| same) else {
+pub fn repoint(session: &Session, moved: &Move) -> Result<Released> {
+    let Move { found, old, new, .. } = *moved;
+    let store = &session.store;
+    let words = &store.words;
+    session.transact(|_, changes| {
+        let Some((now, lsn)) = still_moves(store, moved) else {
             return Decision::Leave(Released::Changed);
         };
-        if !syncs {
-            let checker = ground.geometry.checker(new.address, new.generation);
-            changes.set(Ground::committed_at(new.address), encode_committed(checker, lsn));
+        if !moved.syncs {
+            changes.set(committed_at(new.address), encode_committed(store.checker(new), lsn));
         }
-        let slot = Slot::new(now.tag(), new.address, new.generation, frequency);
-        let at = index.at(found.page, found.position);
+        let slot = Slot::new(now.tag(), new.address, new.generation, moved.frequency);
+        let at = store.index().at(found.page, found.position);
         changes.set(at, slot.with_twin(now.is_twin()).word());
-        let live = |spot: Spot| ground.geometry.row_at(spot.segment, LIVE);
+        let live = |spot: Spot| store.geometry.row_at(spot.segment, LIVE);
         changes
             .update(words, live(old.spot), |word| Live::decode(word).minus(old.units()).encode());
         changes.update(words, live(new), |word| Live::decode(word).plus(old.units()).encode());
-        if syncs {
-            // What it left may be reused after a sync that begins from now on.
-            let begun = (words.load(control::SYNCS_BEGUN) & STAMP_MASK) as u32;
-            changes.update(words, ground.geometry.row_at(old.spot.segment, STAMP), |word| {
-                Stamp { moved_after: begun, ..Stamp::decode(word) }.encode()
+        if moved.syncs {
+            let begun = store.load(control::SYNCS_BEGUN);
+            changes.update(words, store.geometry.row_at(old.spot.segment, STAMP), |word| {
+                barrier::stamp_when_moved_from(Stamp::decode(word), begun).encode()
             });
         }
         Decision::Commit(Released::Gone)
     })
 }
 
-fn has_expiry(ground: &Ground, spot: Spot, expiry: Millis) -> bool {
-    let checker = ground.geometry.checker(spot.address, spot.generation);
-    let at = crate::format::intent::WordAt::log(spot.address.bytes() + EXPIRY_AT);
-    ground.memory.load(at) == encode_expiry(checker, expiry)
+/// The slot of a move as it is now, and the version that it names, if it may name the copy: asked under
+/// the lock.
+fn still_moves(store: &Store, moved: &Move) -> Option<(Slot, Lsn)> {
+    let Move { found, old, new, syncs, .. } = moved;
+    let index = store.index();
+    let now = index.slot(found.page, found.position);
+    let same = now.names_same(found.slot)
+        && index.is_home(found.page, now)
+        && store.has_expiry(old.spot, old.expiry)
+        && store.syncs() == *syncs
+        && store.still_takes(*new);
+    old.lsn.filter(|_| same).map(|lsn| (now, lsn))
 }

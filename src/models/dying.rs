@@ -11,7 +11,7 @@ use super::platform::{Loom, Platform, explore};
 use super::world::{GEOMETRY, Process, World};
 use crate::format::intent::{IntentHead, WordAt};
 use crate::format::lock::ProcessSlot;
-use crate::segments::pins;
+use crate::session::pins;
 use crate::sys::words::Words;
 
 /// The counters, and the intents of all processes.
@@ -160,6 +160,6 @@ fn attach<P: Platform>(process: &Process<P>) {
     process.world.set_dead(process.me, false);
     process.transactions().settle_slot();
     // Only then is it cleared: until then it may be what finishes the last owner's transaction.
-    process.store(GEOMETRY.intent_at(process.me, 0), IntentHead::None.encode());
-    pins::clear_pins(process, &GEOMETRY, process.me);
+    process.words().store(GEOMETRY.intent_at(process.me, 0), IntentHead::None.encode());
+    pins::clear_pins(process.store(), process.me);
 }

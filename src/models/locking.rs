@@ -21,7 +21,7 @@ pub fn raise<P: Platform>(process: &Process<P>) {
 pub fn raised<P: Platform>(process: &Process<P>) -> Changes {
     let mut changes = Changes::default();
     for at in COUNTERS {
-        changes.update(process, at, |count| count + 1);
+        changes.update(process.words(), at, |count| count + 1);
     }
     changes
 }

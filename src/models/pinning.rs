@@ -2,10 +2,11 @@
 
 use super::platform::{Loom, Plain, Platform, explore};
 use super::segments::*;
-use super::world::{GEOMETRY, Process, World};
+use super::world::{Process, World};
 use crate::format::intent::WordAt;
 use crate::format::segment::State;
-use crate::segments::pins::{self, Writing};
+use crate::session::Writing;
+use crate::session::pins;
 use crate::sys::words::Words;
 
 /// A segment in this state, a record of its first generation in it, and one slot that names it.
@@ -18,11 +19,11 @@ fn words(first: State) -> Vec<(WordAt, u64)> {
 }
 
 /// Reuses the segment, if it is not pinned: evicts, frees, takes, and puts another record there.
-fn reuse<P: Platform>(process: &Process<P>, from: State) -> bool {
+fn reuse<P: Platform>(process: &Process<P>) -> bool {
     evict(process);
     // Asked twice, as upkeep does: once it is draining, the pins are all that is looked at again.
-    let is_free = free(process, 1, from) || free(process, 1, from);
-    is_free && take(process, 1) && put(process, spot(0, 2))
+    let is_free = free(process) || free(process);
+    is_free && take(process) && put(process, spot(0, 2))
 }
 
 #[test]
@@ -35,14 +36,14 @@ fn the_bytes_under_a_view_do_not_change_while_it_is_held() {
                 let process = Process::new(&viewer, 0);
                 let Some((spot, _)) = look_up(&process) else { return };
                 let (segment, generation) = (spot.segment, spot.generation);
-                let Process { pins, me, .. } = &process;
-                if pins.pin(&process, &GEOMETRY, *me, segment, generation) {
+                let (pins, me) = (&process.session.pins, &process.me);
+                if pins.pin(process.store(), *me, segment, generation) {
                     assert_eq!(copy(&process, spot), value(spot), "changed under a view");
-                    pins.unpin(&process, &GEOMETRY, *me, segment);
+                    pins.unpin(process.store(), *me, segment);
                 }
             },
             move || {
-                reuse(&Process::new(&reuser, 1), State::Sealed);
+                reuse(&Process::new(&reuser, 1));
             },
         );
     });
@@ -62,13 +63,13 @@ fn a_stopped_writer_that_wakes_up_writes_nothing_into_a_segment_that_was_reused(
                 let spot = spot(0, 1);
                 let (segment, generation) = (spot.segment, spot.generation);
                 let (me, which) = (process.me, Writing::Put);
-                if pins::begin_writing(&process, &GEOMETRY, me, which, segment, generation) {
+                if pins::begin_writing(process.store(), me, which, segment, generation) {
                     write(&process, spot);
-                    pins::end_writing(&process, &GEOMETRY, me, which);
+                    pins::end_writing(process.store(), me, which);
                 }
             },
             move || {
-                let done = reuse(&Process::new(&reuser, 1), State::Sealed);
+                let done = reuse(&Process::new(&reuser, 1));
                 reused.store(done, std::sync::atomic::Ordering::Relaxed);
             },
         );
@@ -89,22 +90,15 @@ fn pins_of_the_dead_hold_nothing_up_and_those_of_the_living_do() {
             let spot = spot(0, 1);
             let (segment, generation) = (spot.segment, spot.generation);
             let pinned = if view {
-                pinner.pins.pin(&pinner, &GEOMETRY, pinner.me, segment, generation)
+                pinner.session.pins.pin(pinner.store(), pinner.me, segment, generation)
             } else {
-                pins::begin_writing(
-                    &pinner,
-                    &GEOMETRY,
-                    pinner.me,
-                    Writing::Put,
-                    segment,
-                    generation,
-                )
+                pins::begin_writing(pinner.store(), pinner.me, Writing::Put, segment, generation)
             };
             assert!(pinned);
             world.set_dead(pinner.me, is_dead);
-            assert_eq!(reuse(&Process::new(&world, 1), State::Sealed), is_dead);
+            assert_eq!(reuse(&Process::new(&world, 1)), is_dead);
             // Whoever gets the slot next clears them before it counts as alive for others' pins.
-            pins::clear_pins(&pinner, &GEOMETRY, pinner.me);
+            pins::clear_pins(pinner.store(), pinner.me);
             assert!(pin_words(0).iter().all(|(at, _)| pinner.load(*at) == 0));
         }
     }

@@ -73,7 +73,7 @@ impl Platform for Plain {
 pub struct Loom;
 
 /// Of a thread in loom, in words of 8 bytes: the default is too little for unoptimised frames.
-const LOOM_STACK: usize = 0x4000;
+const LOOM_STACK: usize = 0x8000;
 
 impl Platform for Loom {
     words_of!(loom::sync::atomic::AtomicU64, loom::sync::atomic::fence);
@@ -138,6 +138,6 @@ pub fn draw(schedules: usize, scenario: impl Fn() + Send + Sync + 'static) {
     let mut config = shuttle::Config::new();
     // It warns of every ordering but the sequentially consistent one; those are loom's part.
     config.silence_warnings = true;
-    config.stack_size = 8 * LOOM_STACK;
+    config.stack_size = 4 * LOOM_STACK;
     shuttle::Runner::new(scheduler, config).run(scenario);
 }

@@ -48,8 +48,8 @@ fn a_reader_never_takes_the_bytes_of_a_later_use_of_a_segment() {
             move || {
                 let process = Process::new(&writer, 0);
                 evict(&process);
-                assert!(free(&process, 1, State::Sealed));
-                assert!(take(&process, 1));
+                assert!(free(&process));
+                assert!(take(&process));
                 assert!(put(&process, spot(0, 2)));
             },
             move || {
@@ -71,8 +71,8 @@ fn a_segment_taken_by_one_process_is_filled_by_another_without_harm_to_a_reader(
         Loom::together(vec![
             Box::new(move || {
                 let process = Process::<Loom>::new(&taker, 0);
-                assert!(free(&process, 1, State::Sealed));
-                assert!(take(&process, 1));
+                assert!(free(&process));
+                assert!(take(&process));
             }),
             Box::new(move || {
                 // The generation of its chunk it knows from the word that says so.

@@ -1,6 +1,5 @@
-//! Records and segments of a scenario: what the crate does with mapped files, done with the words
-//! of a model. Reading and pinning are the crate's own; writing a record and reusing a segment
-//! follow `segments/reserve.rs` and `segments/take.rs` step by step, since those are tied to files.
+//! Records and segments of a scenario. What is done with them is the crate's own: records are written,
+//! read and pinned, segments taken and freed by its sessions and stores.
 
 use super::platform::Platform;
 use super::world::{GEOMETRY, Process};
@@ -8,11 +7,12 @@ use crate::format::control;
 use crate::format::intent::WordAt;
 use crate::format::page::{PageId, Probe};
 use crate::format::place::{Generation, Lsn, Millis, SegmentId, UNIT};
-use crate::format::record::{self, COMMITTED_AT, EXPIRY_AT, HEADER_BYTES, Shape};
+use crate::format::record::{self, HEADER_BYTES, Shape};
 use crate::format::segment::{Label, State, StateWord};
 use crate::format::slot::Slot;
-use crate::segments::pins::{self, Writing};
-use crate::segments::read::{self, Spot};
+use crate::session::pins::begin_writing;
+use crate::session::{Attributes, Writing};
+use crate::store::{Spot, committed_at, transitions};
 use crate::sys::words::Words;
 use crate::transaction::Changes;
 
@@ -69,7 +69,7 @@ fn value_at(spot: Spot) -> WordAt {
 
 fn committed(spot: Spot, lsn: Lsn) -> (WordAt, u64) {
     let checker = GEOMETRY.checker(spot.address, spot.generation);
-    (word_of(spot, COMMITTED_AT / 8), record::encode_committed(checker, lsn))
+    (committed_at(spot.address), record::encode_committed(checker, lsn))
 }
 
 /// The words of a record's place, as a store of a record in this generation left them.
@@ -87,18 +87,11 @@ pub fn empty_words(spot: Spot) -> Vec<(WordAt, u64)> {
     record_words(spot).into_iter().map(|(at, _)| (at, 0)).collect()
 }
 
-/// Writes a record, uncommitted, in the order of `Ground::write`.
+/// Writes a record, uncommitted.
 pub fn write<P: Platform>(process: &Process<P>, spot: Spot) {
-    let checker = GEOMETRY.checker(spot.address, spot.generation);
-    let [word0, word1] = SHAPE.encode(checker, spot.generation.get());
-    process.store(word_of(spot, COMMITTED_AT / 8), 0);
-    process.store(word_of(spot, EXPIRY_AT / 8), record::encode_expiry(checker, Millis::NEVER));
-    process.store(word_of(spot, 2), 0);
-    process.store(word_of(spot, 0), word0);
-    process.store(word_of(spot, 1), word1);
-    for (word, value) in (0..).zip(value(spot)) {
-        process.poke(value_at(spot).plus(word), value);
-    }
+    let attributes = Attributes { created: 0, expiry: Millis::NEVER, lsn: None };
+    let [first, second] = value(spot).map(u64::to_le_bytes);
+    process.session.write(spot, SHAPE, attributes, [b"", &first, &second]);
 }
 
 /// Publishes a record under the key.
@@ -115,13 +108,12 @@ pub fn publish<P: Platform>(process: &Process<P>, spot: Spot) {
 /// A put: `false` if the segment does not take it any more.
 pub fn put<P: Platform>(process: &Process<P>, spot: Spot) -> bool {
     let Spot { segment, generation, .. } = spot;
-    let (me, which) = (process.me, Writing::Put);
-    if !pins::begin_writing(process, &GEOMETRY, me, which, segment, generation) {
+    if !begin_writing(process.store(), process.me, Writing::Put, segment, generation) {
         return false;
     }
     write(process, spot);
     publish(process, spot);
-    pins::end_writing(process, &GEOMETRY, me, which);
+    process.session.written(Writing::Put);
     true
 }
 
@@ -133,13 +125,13 @@ pub fn look_up<P: Platform>(process: &Process<P>) -> Option<(Spot, [u64; 2])> {
 
 /// The record that a slot names, by the reader's protocol.
 pub fn read_slot<P: Platform>(process: &Process<P>, slot: Slot) -> Option<(Spot, [u64; 2])> {
-    let spot = read::spot(process, &GEOMETRY, slot)?;
-    let record = read::record(process, &GEOMETRY, spot)?;
-    if !record.is_current(read::cleared(process), || Millis::new(0)) {
+    let store = process.store();
+    let record = store.record(slot)?;
+    if !record.is_current(store.cleared(), || Millis::new(0)) {
         return None;
     }
-    let value = copy(process, spot);
-    read::is_still(process, &GEOMETRY, spot).then_some((spot, value))
+    let value = copy(process, record.spot);
+    store.is_still(record.spot).then_some((record.spot, value))
 }
 
 /// The bytes of a value, copied relaxed.
@@ -147,35 +139,27 @@ pub fn copy<P: Platform>(process: &Process<P>, spot: Spot) -> [u64; 2] {
     [process.world.peek(value_at(spot)), process.world.peek(value_at(spot).plus(1))]
 }
 
-/// Stores the segment's state in a transaction, if it is as `from` says.
-fn set_state<P: Platform>(process: &Process<P>, from: StateWord, to: StateWord) -> bool {
+/// Frees the segment, in which nothing lives: draining, then a look at the pins, then free.
+pub fn free<P: Platform>(process: &Process<P>) -> bool {
+    process.session.try_free(SEGMENT).unwrap()
+}
+
+/// Seals the segment, in which nothing lives any more.
+pub fn seal<P: Platform>(process: &Process<P>, generation: u32) -> bool {
     process.transact(|_| {
-        (process.load(STATE) == from.encode()).then(|| {
+        let active = state(generation, State::Active);
+        let sealed = transitions::sealed(active).filter(|_| process.load(STATE) == active.encode());
+        sealed.map(|sealed| {
             let mut changes = Changes::default();
-            changes.set(STATE, to.encode());
+            changes.set(STATE, sealed.encode());
             changes
         })
     })
 }
 
-/// Frees the segment, in which nothing lives: draining, then a look at the pins, then free.
-pub fn free<P: Platform>(process: &Process<P>, generation: u32, from: State) -> bool {
-    let draining = state(generation, State::Draining);
-    if process.load(STATE) != draining.encode() {
-        set_state(process, state(generation, from), draining);
-    }
-    !pins::is_pinned(process, &GEOMETRY, process.me, SEGMENT, &*process.world)
-        && set_state(process, draining, state(generation, State::Free))
-}
-
-/// Seals the segment, in which nothing lives any more.
-pub fn seal<P: Platform>(process: &Process<P>, generation: u32) -> bool {
-    set_state(process, state(generation, State::Active), state(generation, State::Sealed))
-}
-
-/// Takes the free segment in its next generation.
-pub fn take<P: Platform>(process: &Process<P>, generation: u32) -> bool {
-    set_state(process, state(generation, State::Free), state(generation + 1, State::Active))
+/// Takes a free segment in its next generation.
+pub fn take<P: Platform>(process: &Process<P>) -> bool {
+    process.session.take(Label::Main, RECORD_UNITS, true).unwrap()
 }
 
 /// Evicts the key.

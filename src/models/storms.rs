@@ -154,8 +154,8 @@ fn use_again(process: &Process<Shuttle>) {
                 evict(process);
                 seal(process, generation);
             }
-            State::Free => _ = take(process, generation),
-            state => _ = free(process, generation, state),
+            State::Free => _ = take(process),
+            _ => _ = free(process),
         }
     }
 }
@@ -165,10 +165,10 @@ fn view(process: &Process<Shuttle>) {
     let Some((spot, found)) = look_up(process) else { return };
     assert_eq!(found, value(spot), "foreign bytes");
     let (segment, generation) = (spot.segment, spot.generation);
-    if process.pins.pin(process, &GEOMETRY, process.me, segment, generation) {
+    if process.session.pins.pin(process.store(), process.me, segment, generation) {
         for _ in 0..3 {
             assert_eq!(copy(process, spot), value(spot), "changed under a view");
         }
-        process.pins.unpin(process, &GEOMETRY, process.me, segment);
+        process.session.pins.unpin(process.store(), process.me, segment);
     }
 }

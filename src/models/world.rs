@@ -2,9 +2,13 @@
 
 use std::any::Any;
 use std::cell::Cell;
+use std::io;
+use std::marker::PhantomData;
+use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use super::platform::{Plain, Platform};
 use crate::format::control::{self, Geometry};
@@ -13,13 +17,21 @@ use crate::format::lock::{LockWord, Phase, ProcessSlot};
 use crate::format::page::PageId;
 use crate::format::place::Lsn;
 use crate::index::Index;
-use crate::segments::pins::Pins;
+use crate::session::{Attachment, Decision, Disk, Medium, Session, Settings};
+use crate::store::Store;
+use crate::sys::clock::Clock;
 use crate::sys::words::Words;
 use crate::transaction::{Changes, Liveness, Patience, Transactions, Verdict};
 
 /// Every scenario's: one page of index at creation, small segments, few processes.
 pub const GEOMETRY: Geometry =
     Geometry { seed: 0x51E1_93BA_7C44_D2F7, level: 0, segment_shift: 16, max_processes: 4 };
+
+/// Segments that a log of a scenario has.
+pub const SEGMENTS: u64 = 2;
+/// Words that no process changes, so that reading them is no operation of the model checker.
+const CONSTANTS: [(WordAt, u64); 2] =
+    [(control::MAX_BYTES, 1 << 40), (control::MAX_ENTRIES, u64::MAX)];
 
 /// The words that exist, and who is dead. A place that is not among them reads as 0 and is not
 /// written, and neither is an operation of the model checker: so a page costs only its slots that
@@ -90,22 +102,26 @@ impl<P: Platform> World<P> {
     }
 }
 
-impl<P: Platform> Liveness for World<P> {
+impl<P: Platform> Liveness for Arc<World<P>> {
     fn is_dead(&self, slot: ProcessSlot) -> bool {
         P::load(&self.dead[usize::from(slot.get())], Ordering::Acquire) == 1
     }
 }
 
-/// A process: its accesses to the world, and when it dies.
+/// A process: a session of the crate's own on the words of the world.
+pub struct Process<P: Platform> {
+    pub session: Session<Cells<P>, Arc<World<P>>>,
+    pub me: ProcessSlot,
+}
+
+/// A process's accesses to the world, and when it dies.
 ///
 /// A kill is the unwinding of the process's code out of the change (store or exchange) at which it
 /// dies, up to [`Process::live`]. From then on its operations do nothing, so that no destructor
 /// tidies up. To die between two changes is the same for everybody else, so enumerating the changes
 /// enumerates the kills.
-pub struct Process<P: Platform> {
+pub struct Cells<P: Platform> {
     pub world: Arc<World<P>>,
-    pub me: ProcessSlot,
-    pub pins: Pins,
     changes_left: Cell<usize>,
     is_gone: Cell<bool>,
     commits: Cell<u64>,
@@ -122,14 +138,22 @@ impl<P: Platform> Process<P> {
 
     /// A process that dies at the change after so many.
     pub fn mortal(world: &Arc<World<P>>, me: u16, changes: usize) -> Self {
-        Self {
+        let me = ProcessSlot::new(me).unwrap();
+        let words = Cells {
             world: world.clone(),
-            me: ProcessSlot::new(me).unwrap(),
-            pins: Pins::default(),
             changes_left: Cell::new(changes),
             is_gone: Cell::new(false),
             commits: Cell::new(0),
-        }
+        };
+        let settings = Settings {
+            directory: "a model".into(),
+            clock: Clock::by_hand(Arc::default()),
+            disk: Disk::new(false),
+            lock_timeout: Duration::MAX,
+        };
+        let attachment = Attachment { slot: me, locks: world.clone() };
+        let store = Store { words, geometry: GEOMETRY };
+        Self { session: Session::new(store, Some(attachment), settings), me }
     }
 
     /// Lets it live: `None` if it was killed. Everybody may know then that it is dead.
@@ -150,42 +174,61 @@ impl<P: Platform> Process<P> {
         self.commits.get()
     }
 
+    /// Its store.
+    pub fn store(&self) -> &Store<Cells<P>> {
+        &self.session.store
+    }
+
+    /// Its words.
+    pub fn words(&self) -> &Cells<P> {
+        &self.session.store.words
+    }
+
     /// Its transactions.
-    pub fn transactions(&self) -> Transactions<'_, Self, World<P>> {
-        Transactions { words: self, geometry: &GEOMETRY, me: self.me, liveness: &self.world }
+    pub fn transactions(&self) -> Transactions<'_, Cells<P>, Arc<World<P>>> {
+        let words = self.words();
+        Transactions { words, geometry: &GEOMETRY, me: self.me, liveness: &words.world }
     }
 
     /// The index, as it sees it.
-    pub fn index(&self) -> Index<'_, Self> {
-        Index::new(self, &GEOMETRY)
+    pub fn index(&self) -> Index<'_, Cells<P>> {
+        self.session.store.index()
     }
 
     /// A transaction, decided again when it was robbed; `false` if there was nothing to do.
     pub fn transact(&self, mut decide: impl FnMut(Lsn) -> Option<Changes>) -> bool {
-        let transactions = self.transactions();
-        loop {
-            let held = transactions.hold(&mut Impatient::<P>::default()).unwrap();
-            let Some(changes) = decide(held.lsn()) else { return false };
-            if held.commit(&changes).is_ok() {
-                return true;
+        let decided = self.session.transact(|lsn, changes| match decide(lsn) {
+            Some(decided) => {
+                *changes = decided;
+                Decision::Commit(true)
             }
-        }
+            None => Decision::Leave(false),
+        });
+        decided.unwrap()
     }
 
     /// Makes page `page`, unless it is there or others are to come first.
     pub fn split(&self, page: PageId) -> bool {
-        let transactions = self.transactions();
-        loop {
-            let held = transactions.hold(&mut Impatient::<P>::default()).unwrap();
-            if self.index().pages() != page.get() {
-                return false;
+        let split = self.session.transact(|_, _| {
+            if self.index().pages() == page.get() {
+                Decision::Split(page, true)
+            } else {
+                Decision::Leave(false)
             }
-            if held.split(page).is_ok() {
-                return true;
-            }
-        }
+        });
+        split.unwrap()
     }
+}
 
+impl<P: Platform> Deref for Process<P> {
+    type Target = Cells<P>;
+
+    fn deref(&self) -> &Cells<P> {
+        self.words()
+    }
+}
+
+impl<P: Platform> Cells<P> {
     /// A relaxed store, as payload is written.
     pub fn poke(&self, at: WordAt, value: u64) {
         if let Some(cell) = self.cell_to_change(at) {
@@ -208,9 +251,12 @@ impl<P: Platform> Process<P> {
     }
 }
 
-impl<P: Platform> Words for Process<P> {
+impl<P: Platform> Words for Cells<P> {
     fn load(&self, at: WordAt) -> u64 {
-        self.world.cell(at).map_or(0, |cell| P::load(cell, Ordering::Acquire))
+        match self.world.cell(at) {
+            Some(cell) => P::load(cell, Ordering::Acquire),
+            None => CONSTANTS.iter().find(|(constant, _)| *constant == at).map_or(0, |(_, v)| *v),
+        }
     }
 
     fn store(&self, at: WordAt, value: u64) {
@@ -236,6 +282,10 @@ impl<P: Platform> Words for Process<P> {
         loaded
     }
 
+    fn log_bytes(&self) -> u64 {
+        GEOMETRY.log_bytes(SEGMENTS)
+    }
+
     fn fence(&self) {
         P::fence(Ordering::SeqCst);
     }
@@ -245,16 +295,56 @@ impl<P: Platform> Words for Process<P> {
     }
 }
 
+/// A disk that has room for everything.
+impl<P: Platform> Medium for Cells<P> {
+    type Patience = Impatient<P>;
+
+    fn patience(&self, _: Duration) -> Impatient<P> {
+        Impatient::default()
+    }
+
+    fn allocate(&self, _: WordAt, _: u64) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn give_back(&self, _: WordAt, _: u64) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn populate(&self, _: WordAt, _: u64) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn free_space(&self) -> io::Result<u64> {
+        Ok(u64::MAX)
+    }
+
+    /// Relaxed, word by word, as the bytes of a record are written.
+    fn write(&self, at: WordAt, bytes: &[u8]) {
+        let (words, rest) = bytes.as_chunks::<8>();
+        assert!(rest.is_empty(), "records of a model have whole words");
+        for (number, word) in (0..).zip(words) {
+            self.poke(at.plus(number), u64::from_le_bytes(*word));
+        }
+    }
+
+    fn prefetch_range(&self, _: WordAt, _: u64) {}
+
+    fn unseen(&self) -> Option<(WordAt, io::Error)> {
+        None
+    }
+}
+
 /// Finds at once that the lock has not changed for long: a stopped process is as slow as it likes,
 /// so this is the worst case.
 pub struct Impatient<P> {
     yields: bool,
-    platform: std::marker::PhantomData<P>,
+    platform: PhantomData<P>,
 }
 
 impl<P> Default for Impatient<P> {
     fn default() -> Self {
-        Self { yields: false, platform: std::marker::PhantomData }
+        Self { yields: false, platform: PhantomData }
     }
 }
 

@@ -3,18 +3,19 @@
 //! Processes that create at once take turns by the opening lock of the log. What a creator that died
 //! left behind is made anew; what is not larder's is left alone.
 
-use std::fs;
+use std::fs::{self, File};
 
-use super::{OpeningLock, Request, damaged, unusable};
 use crate::config::{self, Plan};
+use crate::directory::{OpeningLock, home, write_header, write_home, write_identity, write_limits};
 use crate::error::{Error, Result};
-use crate::format::control::{self, ROWS_OFFSET};
+use crate::format::control::{self, Geometry, ROWS_OFFSET};
 use crate::format::identity::Identity;
 use crate::format::intent::WordAt;
 use crate::format::lock::{LockWord, Phase, ProcessSlot};
 use crate::format::place::{Lsn, Millis};
 use crate::format::segment::ROW_BYTES;
-use crate::format::{FORMAT_VERSION, INDEX_FILE, LOG_FILE, STORE_FILE};
+use crate::format::{INDEX_FILE, LOG_FILE, STORE_FILE};
+use crate::request::{Request, damaged, unusable};
 use crate::sys::lock::LockFile;
 use crate::sys::mapping::{Access, Mapping};
 use crate::sys::memory::Memory;
@@ -66,53 +67,72 @@ fn refuse_alien(request: &Request) -> Result<()> {
 }
 
 fn build(request: &Request, file_system: FileSystem) -> Result<()> {
-    let io = |error| Error::io(&request.directory, "cannot create a store", error);
+    let identity = new_identity(request, file_system)?;
+    let geometry = identity.geometry();
+    let boot_id = request.boot_id()?;
+    let index_bytes = config::first_index_bytes(&geometry);
+    let log_io = |error| Error::io(&request.path(LOG_FILE), "cannot create it", error);
+    let index_io = |error| Error::io(&request.path(INDEX_FILE), "cannot create it", error);
+    let log = new_log(request, &geometry, identity.limits.max_bytes)?;
+    let index = new_index(request, index_bytes)?;
+    let ids = [files::identity(&log).map_err(log_io)?, files::identity(&index).map_err(index_io)?];
+    let words = Memory {
+        log: Mapping::new(log, control::STATES_OFFSET, Access::Shared).map_err(log_io)?,
+        index: Mapping::new(index, control::STATES_OFFSET, Access::Shared).map_err(index_io)?,
+    };
+    write_header(&words, WordAt::log, control::LOG_MAGIC, identity.store_id);
+    write_header(&words, WordAt::index, control::INDEX_MAGIC, identity.store_id);
+    write_control(&words, &identity, index_bytes);
+    write_home(&words, home(boot_id, ids));
+    words.log.file().sync_all().map_err(log_io)?;
+    words.index.file().sync_all().map_err(index_io)?;
+    write_identity(request, &identity)?;
+    words.store(control::CREATED, 1);
+    words.store(WordAt::index(control::CREATED.offset()), 1);
+    words.log.sync().map_err(log_io)
+}
+
+/// What the store will be: by the options, and by chance.
+fn new_identity(request: &Request, file_system: FileSystem) -> Result<Identity> {
     let [a, b, seed] = match request.seams.random {
         Some(words) => words,
-        None => clock::random::<3>().map_err(io)?,
+        None => clock::random::<3>()
+            .map_err(|error| Error::io(&request.directory, "cannot create a store", error))?,
     };
     let Plan { geometry, limits } =
         request.options.plan(&request.directory, file_system.bytes, seed)?;
-    let identity = Identity {
+    Ok(Identity {
         store_id: [a, b],
         seed: geometry.seed,
         segment_shift: geometry.segment_shift,
         level: geometry.level,
         max_processes: geometry.max_processes,
         limits,
-    };
-    let index_bytes = config::first_index_bytes(&geometry);
-    let segments = config::segments_within(&geometry, limits.max_bytes, index_bytes);
-    let boot_id = request.boot_id()?;
+    })
+}
 
-    // Nobody has them mapped: there is no store yet.
-    let log_path = request.path(LOG_FILE);
-    let log = files::open_or_create(&log_path).map_err(|error| unusable(&log_path, error))?;
-    let log_io = |error| Error::io(&log_path, "cannot create it", error);
-    log.set_len(0).map_err(log_io)?;
-    space::set_length(&log, geometry.log_bytes(segments)).map_err(log_io)?;
-    space::allocate(&log, 0, ROWS_OFFSET + segments * ROW_BYTES).map_err(log_io)?;
-    let index_path = request.path(INDEX_FILE);
-    let index = files::open_or_create(&index_path).map_err(|error| unusable(&index_path, error))?;
-    let index_io = |error| Error::io(&index_path, "cannot create it", error);
-    index.set_len(0).map_err(index_io)?;
-    space::extend(&index, 0, index_bytes).map_err(index_io)?;
+/// An empty log. Nobody has it mapped: there is no store yet.
+fn new_log(request: &Request, geometry: &Geometry, max_bytes: u64) -> Result<File> {
+    let segments =
+        config::segments_within(geometry, max_bytes, config::first_index_bytes(geometry));
+    let path = request.path(LOG_FILE);
+    let log = files::open_or_create(&path).map_err(|error| unusable(&path, error))?;
+    log.set_len(0)
+        .and_then(|()| space::set_length(&log, geometry.log_bytes(segments)))
+        .and_then(|()| space::allocate(&log, 0, ROWS_OFFSET + segments * ROW_BYTES))
+        .map_err(|error| Error::io(&path, "cannot create it", error))?;
+    Ok(log)
+}
 
-    let ids = [files::identity(&log).map_err(log_io)?, files::identity(&index).map_err(index_io)?];
-    let memory = Memory {
-        log: Mapping::new(log, control::STATES_OFFSET, Access::Shared).map_err(log_io)?,
-        index: Mapping::new(index, control::STATES_OFFSET, Access::Shared).map_err(index_io)?,
-    };
-    write_header(&memory, WordAt::log, control::LOG_MAGIC, identity.store_id);
-    write_header(&memory, WordAt::index, control::INDEX_MAGIC, identity.store_id);
-    write_control(&memory, &identity, index_bytes);
-    write_identity(&memory, boot_id, ids);
-    memory.log.file().sync_all().map_err(log_io)?;
-    memory.index.file().sync_all().map_err(index_io)?;
-    write_store(request, &identity)?;
-    memory.store(control::CREATED, 1);
-    memory.store(WordAt::index(control::CREATED.offset()), 1);
-    memory.log.file().sync_data().map_err(log_io)
+/// An empty index. Nobody has it mapped, either.
+fn new_index(request: &Request, bytes: u64) -> Result<File> {
+    let path = request.path(INDEX_FILE);
+    let index = files::open_or_create(&path).map_err(|error| unusable(&path, error))?;
+    index
+        .set_len(0)
+        .and_then(|()| space::extend(&index, 0, bytes))
+        .map_err(|error| Error::io(&path, "cannot create it", error))?;
+    Ok(index)
 }
 
 /// Whatever is whole is not built over: its file `store` is missing.
@@ -150,50 +170,15 @@ fn refuse_whole_file(request: &Request, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// The identity at the head of log and index.
-pub fn write_header(
-    memory: &Memory,
-    place: impl Fn(u64) -> WordAt,
-    magic: u64,
-    store_id: [u64; 2],
-) {
-    let at = |word: WordAt| place(word.offset());
-    // First, so that what a creator leaves that is killed here is known to be larder's.
-    memory.store(at(control::MAGIC), magic);
-    memory.store(at(control::STORE_ID), store_id[0]);
-    memory.store(at(control::STORE_ID).plus(1), store_id[1]);
-    let version = control::encode_version(magic, FORMAT_VERSION, store_id);
-    memory.store(at(control::VERSION), version);
-}
-
 /// The control words of a store with nothing in it.
-fn write_control(memory: &Memory, identity: &Identity, index_bytes: u64) {
+fn write_control(words: &Memory, identity: &Identity, index_bytes: u64) {
     let Some(owner) = ProcessSlot::new(0) else { return };
     let free = LockWord { phase: Phase::Free, owner, sequence: Lsn::first_of(1) };
-    memory.store(control::LOCK, free.encode());
-    memory.store(control::EPOCH, 1);
-    memory.store(control::PAGES, 1 << identity.level);
-    memory.store(control::PAGES_DURABLE, 1 << identity.level);
-    memory.store(control::INDEX_GRANTED, index_bytes);
-    memory.store(control::SWEEP_DUE, Millis::NEVER.get());
-    super::limits::write(memory, &identity.limits);
-}
-
-/// The boot in which counters are exact, and the files that they are about.
-pub fn write_identity(memory: &Memory, boot_id: [u64; 2], ids: [[u64; 2]; 2]) {
-    for (word, id) in (0..).zip(ids.into_iter().flatten()) {
-        memory.store(control::FILE_IDS.plus(word), id);
-    }
-    memory.store(control::BOOT_ID.plus(1), boot_id[1]);
-    memory.store(control::BOOT_ID, boot_id[0]);
-}
-
-/// Replaces the file `store`.
-pub fn write_store(request: &Request, identity: &Identity) -> Result<()> {
-    let path = request.path(STORE_FILE);
-    let bytes = identity
-        .encode()
-        .map_err(|error| damaged(&path, &format!("its content cannot be encoded: {error}")))?;
-    files::replace(&request.directory, STORE_FILE, &bytes)
-        .map_err(|error| Error::io(&path, "cannot write it", error))
+    words.store(control::LOCK, free.encode());
+    words.store(control::EPOCH, 1);
+    words.store(control::PAGES, 1 << identity.level);
+    words.store(control::PAGES_DURABLE, 1 << identity.level);
+    words.store(control::INDEX_GRANTED, index_bytes);
+    words.store(control::SWEEP_DUE, Millis::NEVER.get());
+    write_limits(words, &identity.limits);
 }

@@ -1,79 +1,85 @@
-//! Opening for reading alone: the files as they are, or, where the index needs mending, a copy in the
-//! memory of this process of what the mending changes.
+//! Opening for reading alone: the files as they are, or, where the index needs recovery, a copy in the
+//! memory of this process of what recovery changes.
 //!
-//! A reader tells nobody of itself. So it asks whether somebody mends the store (who holds the opening
+//! A reader tells nobody of itself. So it asks whether somebody recovers the store (who holds the opening
 //! lock), waits for that, and takes a copy of its own only where nobody does.
 
-use std::thread;
-use std::time::{Duration, Instant};
+use std::fs::File;
 
-use super::attach::{self, Index};
-use super::{Opening, Request, boot, damaged, unusable};
+use super::source::SourceWatch;
+use crate::directory::{IndexFile, is_in_order, map, open_index, open_log};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::identity::Identity;
 use crate::format::lock::OPENING_LOCK_BYTE;
 use crate::format::{INDEX_FILE, LOG_FILE};
-use crate::segments::original::Original;
+use crate::recovery::recover_private;
+use crate::request::{Opening, Request, damaged, unusable};
+use crate::store::Store;
 use crate::sys::lock::LockFile;
 use crate::sys::mapping::Access;
-use crate::sys::memory::Memory;
+use crate::sys::naps::Naps;
 
-/// Naps while another process mends.
-const NAPS: (Duration, Duration) = (Duration::from_micros(100), Duration::from_millis(5));
-
-/// The files for a reader; with the original, if they are a private copy.
-pub fn map(
+/// The store for a reader; with what it was copied from, if it is a private copy.
+pub fn read(
     request: &Request,
     identity: &Identity,
     opening: &mut Opening,
-) -> Result<(Memory, Option<Original>)> {
+) -> Result<(Store, Option<SourceWatch>)> {
     let geometry = identity.geometry();
     let boot_id = request.boot_id()?;
-    let path = request.path(LOG_FILE);
-    let begun = Instant::now();
-    let mut nap = NAPS.0;
+    let mut naps = Naps::until(request.options.lock_timeout);
     loop {
-        let log = attach::open_log(request, identity, false)?;
-        let index = attach::open_index(request, identity, false)?;
-        let index = match index {
-            Index::Whole(index)
-                if attach::is_in_order(request, &geometry, &log, &index, boot_id)? =>
-            {
-                let memory = attach::map(request, &geometry, log, index, Access::ReadOnly)?;
-                return Ok((memory, None));
-            }
-            other => other,
-        };
-        let locks = LockFile::open_to_look(&path).map_err(|error| unusable(&path, error))?;
-        // Where the kernel does not tell, nobody does.
-        let is_mended = || locks.is_locked_elsewhere(OPENING_LOCK_BYTE).unwrap_or(false);
-        if !is_mended() {
-            let index = match index {
-                Index::Whole(index) => index,
-                Index::Unusable(what) => {
-                    let what = format!("{what}, and a reader may not make it anew");
-                    return Err(damaged(&request.path(INDEX_FILE), &what));
-                }
-            };
-            let original =
-                Original::new(&log, &index).map_err(|e| Error::io(&path, "cannot map it", e))?;
-            let memory = attach::map(request, &geometry, log, index, Access::Private)?;
-            boot::mend_private(request, identity, &memory)?;
-            // Else somebody mended meanwhile, and the copy may be half of each.
-            if original.is_unchanged() && !is_mended() {
-                opening.other_boot = true;
-                return Ok((memory, Some(original)));
-            }
+        let log = open_log(request, identity, false)?;
+        let index = open_index(request, identity, false)?;
+        if let IndexFile::Whole(index) = &index
+            && is_in_order(request, &geometry, &log, index, boot_id)?
+        {
+            let index = index.try_clone().map_err(|error| cannot_map(request, error))?;
+            return Ok((map(request, geometry, log, index, Access::ReadOnly)?, None));
         }
-        if begun.elapsed() >= request.options.lock_timeout {
+        if let Some((store, source)) = copy(request, identity, log, index)? {
+            opening.other_boot = true;
+            return Ok((store, Some(source)));
+        }
+        if !naps.nap() {
             return Err(Error::new(
                 ErrorKind::Busy,
-                &path,
+                &request.path(LOG_FILE),
                 "another process is mending the store, or writes to it as of another boot",
                 "Wait for it, or allow a longer lock_timeout, and try again.",
             ));
         }
-        thread::sleep(nap);
-        nap = (nap * 2).min(NAPS.1);
     }
+}
+
+/// A private copy, recovered; `None` while somebody recovers the store itself.
+fn copy(
+    request: &Request,
+    identity: &Identity,
+    log: File,
+    index: IndexFile,
+) -> Result<Option<(Store, SourceWatch)>> {
+    let path = request.path(LOG_FILE);
+    let locks = LockFile::open_to_look(&path).map_err(|error| unusable(&path, error))?;
+    // Where the kernel does not tell, nobody does.
+    let is_recovered = || locks.is_locked_elsewhere(OPENING_LOCK_BYTE).unwrap_or(false);
+    if is_recovered() {
+        return Ok(None);
+    }
+    let index = match index {
+        IndexFile::Whole(index) => index,
+        IndexFile::Unusable(what) => {
+            let what = format!("{what}, and a reader may not make it anew");
+            return Err(damaged(&request.path(INDEX_FILE), &what));
+        }
+    };
+    let source = SourceWatch::new(&log, &index).map_err(|error| cannot_map(request, error))?;
+    let store = map(request, identity.geometry(), log, index, Access::Private)?;
+    recover_private(request, identity, &store)?;
+    // Else somebody recovered it meanwhile, and the copy may be half of each.
+    Ok((source.is_unchanged() && !is_recovered()).then_some((store, source)))
+}
+
+fn cannot_map(request: &Request, error: std::io::Error) -> Error {
+    Error::io(&request.path(LOG_FILE), "cannot map it", error)
 }

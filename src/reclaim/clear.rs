@@ -3,69 +3,66 @@
 use crate::entries;
 use crate::error::Result;
 use crate::format::control;
-use crate::format::page::PageId;
+use crate::format::page::{PAGE_SLOTS, PageId};
 use crate::index::Found;
-use crate::segments::Ground;
-use crate::segments::ground::Decision;
-use crate::segments::read;
-use crate::segments::statistics::Count;
+use crate::session::{Count, Decision, Session};
 use crate::sys::words::Words;
 
 /// Slots looked at in one step.
 const BLOCK_SLOTS: u64 = 64;
-const BLOCKS_A_PAGE: u64 = crate::format::page::PAGE_SLOTS as u64 / BLOCK_SLOTS;
+const BLOCKS_A_PAGE: u64 = PAGE_SLOTS as u64 / BLOCK_SLOTS;
 
 /// Collects what was cleared from the next few slots; `true` if nothing is left to do.
-pub fn clear_step(ground: &Ground) -> Result<bool> {
-    let words = &ground.memory;
-    if words.load(control::PENDING) == 0 {
+pub fn clear_step(session: &Session) -> Result<bool> {
+    let store = &session.store;
+    if store.load(control::PENDING) == 0 {
         return Ok(true);
     }
-    let block = words.load(control::CLEAR_CURSOR);
+    let block = store.load(control::CLEAR_CURSOR);
     let page = PageId::new(block / BLOCKS_A_PAGE);
-    let cleared = read::cleared(words);
-    if page.get() >= ground.index().pages() {
-        // All that was there at the clear has been looked at.
-        ground.transact(|_, changes| {
-            if read::cleared(words) != cleared || words.load(control::CLEAR_CURSOR) != block {
-                return Decision::Leave(());
-            }
-            changes.set(control::PENDING, 0);
-            changes.set(control::CLEAR_CURSOR, 0);
-            Decision::Commit(())
-        })?;
-        return Ok(true);
+    if page.get() >= store.index().pages() {
+        return end_clear(session, block).map(|()| true);
     }
+    let cleared = store.cleared();
     let first = (block % BLOCKS_A_PAGE * BLOCK_SLOTS) as usize;
-    let slots: Vec<Found> = ground
-        .index()
-        .live_on(page)
-        .filter(|found| (first..first + BLOCK_SLOTS as usize).contains(&found.position))
-        .collect();
+    let block_slots = first..first + BLOCK_SLOTS as usize;
+    let in_block = |found: &Found| block_slots.contains(&found.position);
+    let slots: Vec<Found> = store.index().live_on(page).filter(in_block).collect();
     for found in slots {
-        let record = read::spot(words, &ground.geometry, found.slot)
-            .and_then(|spot| read::record(words, &ground.geometry, spot));
-        let is_cleared =
-            record.as_ref().is_none_or(|record| record.lsn.is_none_or(|lsn| lsn <= cleared));
-        if is_cleared {
-            entries::evict(ground, found, record.as_ref(), false)?;
-            ground.count(Count::Expirations, 1);
+        let record = store.record(found.slot);
+        if record.as_ref().is_none_or(|record| record.is_cleared(cleared)) {
+            entries::evict(session, found, record.as_ref(), false)?;
+            session.count(Count::Expirations, 1);
         }
     }
-    let _ = words.exchange(control::CLEAR_CURSOR, block, block + 1);
+    let _ = store.words.exchange(control::CLEAR_CURSOR, block, block + 1);
     Ok(false)
 }
 
+/// All that was there at the clear has been looked at.
+fn end_clear(session: &Session, block: u64) -> Result<()> {
+    let store = &session.store;
+    let cleared = store.cleared();
+    session.transact(|_, changes| {
+        if store.cleared() != cleared || store.load(control::CLEAR_CURSOR) != block {
+            return Decision::Leave(());
+        }
+        changes.set(control::PENDING, 0);
+        changes.set(control::CLEAR_CURSOR, 0);
+        Decision::Commit(())
+    })
+}
+
 /// Decides the twins of the next page; `true` if there are none left.
-pub fn twin_step(ground: &Ground) -> Result<bool> {
-    let words = &ground.memory;
+pub fn twin_step(session: &Session) -> Result<bool> {
+    let words = &session.store.words;
     let cursor = words.load(control::TWIN_CURSOR);
     let Some(page) = cursor.checked_sub(1) else { return Ok(true) };
-    if page >= ground.index().pages() {
+    if page >= session.store.index().pages() {
         let _ = words.exchange(control::TWIN_CURSOR, cursor, 0);
         return Ok(words.load(control::TWIN_CURSOR) == 0);
     }
-    entries::decide_twins(ground, PageId::new(page))?;
+    entries::decide_twins(session, PageId::new(page))?;
     let _ = words.exchange(control::TWIN_CURSOR, cursor, cursor + 1);
     Ok(false)
 }

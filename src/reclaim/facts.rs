@@ -1,17 +1,13 @@
 //! The numbers that the policy decides on.
 
-use std::collections::BTreeMap;
-
-use crate::entries;
+use super::writer::Swept;
 use crate::format::control::{self, TABLE_SEGMENTS};
-use crate::format::lock::ProcessSlot;
-use crate::format::place::{Generation, Millis, SegmentId};
-use crate::format::segment::{FIRST_EXPIRY, LAST_EXPIRY, ORDER, State};
-use crate::policy::{SegmentFacts, StoreFacts};
-use crate::segments::Ground;
-use crate::segments::take::Takeable;
+use crate::format::place::{Millis, SegmentId};
+use crate::format::segment::{FIRST_EXPIRY, GRANTED, LAST_EXPIRY, ORDER, State, StateWord};
+use crate::policy::{SegmentFacts, StoreFacts, sweep_due};
+use crate::session::pins::{self, Segments};
+use crate::session::{Session, Takeable};
 use crate::sys::words::Words;
-use crate::transaction::Liveness;
 
 /// The store, looked at once.
 #[derive(Debug)]
@@ -29,45 +25,31 @@ pub struct Facts {
 
 impl Facts {
     /// Looks at every segment; free ones count if they take a record of `units`.
-    pub fn gather(ground: &Ground, units: u32, swept: &Swept) -> Self {
+    pub fn gather(session: &Session, units: u32, swept: &Swept) -> Self {
+        let store = &session.store;
         // Another process may have raised the limit.
-        ground.memory.log.refresh();
-        let now = ground.now();
-        let pinned = pinned(ground);
+        store.words.refresh();
         let mut facts = Self {
             segments: Vec::new(),
             free: 0,
             after_sync: 0,
-            allowed: entries::segments_allowed(ground),
-            max_entries: ground.memory.load(control::MAX_ENTRIES),
-            segment_units: ground.geometry.segment_units(),
-            now,
+            allowed: store.segments_allowed(),
+            max_entries: store.load(control::MAX_ENTRIES),
+            segment_units: store.geometry.segment_units(),
+            now: session.now(),
         };
-        let share = ground.share();
-        let booked = ground
-            .memory
-            .load(control::LOG_GRANTED)
-            .saturating_add(ground.memory.load(control::INDEX_GRANTED));
-        let mut growth = share.saturating_sub(booked) >> ground.geometry.segment_shift;
-        for id in ground.segments() {
-            let Some(state) = ground.state(id) else { continue };
+        let pinned = pinned(session);
+        let mut growth =
+            store.share().saturating_sub(store.granted()) >> store.geometry.segment_shift;
+        for id in store.segments() {
+            let Some(state) = store.state(id) else { continue };
             if state.state != State::Free {
-                facts.segments.push(SegmentFacts {
-                    id,
-                    state: state.state,
-                    label: state.label,
-                    order: ground.row(id, ORDER),
-                    live: ground.live(id),
-                    used: ground.tail(id),
-                    first_expiry: Millis::new(ground.row(id, FIRST_EXPIRY)),
-                    last_expiry: Millis::new(ground.row(id, LAST_EXPIRY)),
-                    swept: swept.lately(id, state.generation, now),
-                    pinned: pinned[usize::from(id.get() / 64)] >> (id.get() % 64) & 1 == 1,
-                });
+                let swept = swept.lately(id, state.generation, facts.now);
+                facts.segments.push(facts_of(session, id, state, swept, &pinned));
                 continue;
             }
-            let needs_grant = ground.row(id, crate::format::segment::GRANTED) == 0;
-            match ground.takeable(id, units) {
+            let needs_grant = store.row(id, GRANTED) == 0;
+            match session.takeable(id, units) {
                 Takeable::Now if needs_grant && growth == 0 => {}
                 Takeable::Now => {
                     facts.free += 1;
@@ -96,7 +78,7 @@ impl Facts {
     /// When the first segment is worth a sweep.
     pub fn sweep_due(&self) -> Millis {
         let live = self.segments.iter().filter(|segment| segment.live.count > 0);
-        live.map(|segment| crate::policy::sweep_due(segment.first_expiry, segment.last_expiry))
+        live.map(|segment| sweep_due(segment.first_expiry, segment.last_expiry))
             .min()
             .unwrap_or(Millis::NEVER)
     }
@@ -107,50 +89,33 @@ impl Facts {
     }
 }
 
-/// Which segments this process has swept of late, so that it does not sweep one again for each entry
-/// that expires meanwhile.
-#[derive(Debug, Default)]
-pub struct Swept(BTreeMap<SegmentId, (Generation, Millis)>);
-
-/// How long a segment counts as swept, in milliseconds.
-const SWEPT_MS: u64 = 1000;
-
-impl Swept {
-    /// Notes the end of a sweep.
-    pub fn note(&mut self, segment: SegmentId, generation: Generation, now: Millis) {
-        self.0.insert(segment, (generation, now));
-    }
-
-    fn lately(&self, segment: SegmentId, generation: Generation, now: Millis) -> bool {
-        self.0.get(&segment).is_some_and(|&(of, when)| {
-            // Not by `after`, which ends where the clock does: there nothing would ever be swept.
-            of == generation && when <= now && now.get() - when.get() < SWEPT_MS
-        })
+/// What is known of a segment in use.
+fn facts_of(
+    session: &Session,
+    id: SegmentId,
+    state: StateWord,
+    swept: bool,
+    pinned: &Segments,
+) -> SegmentFacts {
+    let store = &session.store;
+    SegmentFacts {
+        id,
+        state: state.state,
+        label: state.label,
+        order: store.row(id, ORDER),
+        live: store.live(id),
+        used: store.tail(id),
+        first_expiry: Millis::new(store.row(id, FIRST_EXPIRY)),
+        last_expiry: Millis::new(store.row(id, LAST_EXPIRY)),
+        swept,
+        pinned: pinned[usize::from(id.get() / 64)] >> (id.get() % 64) & 1 == 1,
     }
 }
 
 /// A bit for each segment that a living process has pinned.
-fn pinned(ground: &Ground) -> [u64; TABLE_SEGMENTS as usize / 64] {
-    let mut pinned = [0u64; TABLE_SEGMENTS as usize / 64];
-    let Some(me) = &ground.attachment else { return pinned };
-    let words = &ground.memory;
-    let seen = words.load(control::PROCESSES_SEEN).min(u64::from(ground.geometry.max_processes));
-    let used = usize::from(ground.segment_count()).div_ceil(64);
-    for slot in (0..seen as u16).filter_map(ProcessSlot::new) {
-        let mut own = [0u64; TABLE_SEGMENTS as usize / 64];
-        for (word, bits) in (0u16..).zip(&mut own[..used]) {
-            *bits = words.load(ground.geometry.pin_at(slot, SegmentId::new(word * 64)).0);
-        }
-        for which in 0..2 {
-            let writing = words.load(ground.geometry.writing_at(slot, which));
-            if (1..=u64::from(TABLE_SEGMENTS)).contains(&writing) {
-                own[(writing as usize - 1) / 64] |= 1 << ((writing - 1) % 64);
-            }
-        }
-        let any = own.iter().any(|&bits| bits != 0);
-        if any && (slot == me.slot || !me.locks.is_dead(slot)) {
-            pinned.iter_mut().zip(own).for_each(|(all, own)| *all |= own);
-        }
+fn pinned(session: &Session) -> Segments {
+    match &session.attachment {
+        Some(me) => pins::pinned(&session.store, me.slot, &me.locks),
+        None => [0; TABLE_SEGMENTS as usize / 64],
     }
-    pinned
 }

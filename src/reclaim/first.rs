@@ -1,71 +1,83 @@
 //! The first thing after another boot, if every segment is in use: one is emptied into the room that
-//! the heads have, before puts take it. There is such room, since the process that was using it when
+//! the active segments have, before puts take it. There is such room, since the process that was using it when
 //! the power went had kept it for that.
 
 use std::collections::BTreeMap;
 
-use super::Worker;
 use super::facts::Facts;
-use super::room::run;
-use super::step::begin;
-use crate::entries;
+use super::step::run;
+use super::walks::begin;
+use super::writer::{Route, Writer};
 use crate::error::Result;
-use crate::format::control;
-use crate::format::page::PageId;
 use crate::format::place::SegmentId;
 use crate::format::segment::{Label, State};
 use crate::format::walk::Purpose;
-use crate::segments::Ground;
-use crate::sys::words::Words;
+use crate::policy::SegmentFacts;
+use crate::session::Session;
+use crate::store::Store;
 
 /// Segments whose records are looked at: those with the fewest entries, as nothing else is known.
 const LOOKED_AT: usize = 8;
 
-/// Empties a segment if none is free and one fits into the heads.
-pub fn free_first(ground: &Ground, worker: &mut Worker) -> Result<()> {
-    let facts = Facts::gather(ground, 1, &worker.swept);
-    if facts.free + facts.after_sync > 0 || ground.memory.load(control::WALK_UPKEEP) != 0 {
+/// Empties a segment if none is free and one fits into the active segments.
+pub fn free_first(session: &Session, writer: &mut Writer) -> Result<()> {
+    let store = &session.store;
+    let facts = Facts::gather(session, 1, &writer.swept);
+    if facts.free + facts.after_sync > 0 || store.load(Route::Upkeep.at()) != 0 {
         return Ok(());
     }
-    let room = [Label::Probation, Label::Main].map(|label| room_in(ground, label));
-    let fitting = units_of_emptiest(ground, &facts).into_iter().filter(|&(segment, units)| {
-        let label = ground.state(segment).map(|state| state.label);
-        // Chunks end where the next record does not fit.
-        label.is_some_and(|label| units + units / 8 + 64 <= room[label as usize])
+    let room = [Label::Probation, Label::Main].map(|queue| room_in(session, queue));
+    let units = units_of_emptiest(store, facts.store().segments);
+    let fitting = units.into_iter().filter(|&(segment, units)| {
+        let queue = store.state(segment).map(|state| state.label);
+        queue.is_some_and(|queue| fits(units, room[queue as usize]))
     });
     if let Some((segment, _)) = fitting.min_by_key(|&(_, units)| units)
-        && begin(ground, control::WALK_UPKEEP, 0, segment, Purpose::Compact)?
+        && begin(session, Route::Upkeep, 0, segment, Purpose::Compact)?
     {
-        run(ground, worker)?;
+        run(session, writer)?;
     }
     Ok(())
 }
 
-/// Units that the head of a queue has left.
-fn room_in(ground: &Ground, label: Label) -> u32 {
-    ground.head(label).map_or(0, |head| ground.left_in(head, ground.tail(head)))
+/// Whether records of so many units fit into `room`: chunks end where the next record does not fit.
+fn fits(units: u32, room: u32) -> bool {
+    units + units / 8 + 64 <= room
+}
+
+/// Units that the active segment of a queue has left.
+fn room_in(session: &Session, queue: Label) -> u32 {
+    let active = session.store.active(queue);
+    active.map_or(0, |active| session.left_in(active, session.store.tail(active)))
 }
 
 /// What the entries take of the segments that have the fewest, by a look at each of their records.
-fn units_of_emptiest(ground: &Ground, facts: &Facts) -> BTreeMap<SegmentId, u32> {
-    let store = facts.store();
-    let mut sealed: Vec<_> = store
-        .segments
-        .iter()
-        .filter(|segment| segment.state == State::Sealed && !segment.pinned)
-        .collect();
+fn units_of_emptiest(store: &Store, segments: &[SegmentFacts]) -> BTreeMap<SegmentId, u32> {
+    let can = |segment: &&SegmentFacts| segment.state == State::Sealed && !segment.pinned;
+    let mut sealed: Vec<_> = segments.iter().filter(can).collect();
     sealed.sort_by_key(|segment| segment.live.count);
     let mut units: BTreeMap<SegmentId, u32> =
         sealed.iter().take(LOOKED_AT).map(|segment| (segment.id, 0)).collect();
-    for page in (0..ground.index().pages()).map(PageId::new) {
-        for found in ground.index().live_on(page) {
-            let place = ground.geometry.locate(found.slot.address());
-            if let Some(sum) = place.and_then(|(segment, _)| units.get_mut(&segment))
-                && let Some(record) = entries::record_of(ground, found)
-            {
-                *sum += record.units();
-            }
+    for found in store.index().live() {
+        let place = store.geometry.locate(found.slot.address());
+        if let Some(sum) = place.and_then(|(segment, _)| units.get_mut(&segment))
+            && let Some(record) = store.record(found.slot)
+        {
+            *sum += record.units();
         }
     }
     units
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_to_be_moved_needs_some_room_more_than_its_units() {
+        assert!(!fits(100, 100));
+        assert!(fits(100, 176));
+        assert!(!fits(100, 175));
+        assert!(!fits(0, 0), "a chunk header takes room, too");
+    }
 }

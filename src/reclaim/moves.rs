@@ -1,20 +1,15 @@
 //! Moves: a record is copied, and its slot names the copy from then on. In a store that syncs copies
 //! wait: a slot names one only after a sync that began after the copy was made.
 
-use super::Worker;
-use crate::entries::{self, Move, Orphan};
+use super::writer::Writer;
+use crate::entries::{self, Move, UnpublishedCopy};
 use crate::error::Result;
 use crate::format::control;
 use crate::format::place::SegmentId;
 use crate::format::segment::Label;
 use crate::index::Found;
-use crate::segments::Ground;
-use crate::segments::pins::Writing;
-use crate::segments::read::{Record, Spot};
-use crate::segments::reserve::Stamps;
-use crate::segments::statistics::Count;
-use crate::sync;
-use crate::sys::words::Words;
+use crate::session::{Attributes, Count, Session, Wanted, Writing};
+use crate::store::{Record, Spot};
 
 /// Copies that may wait at a time, so that memory is bounded.
 const WAITING_LIMIT: usize = 16 << 10;
@@ -30,57 +25,100 @@ pub enum Copied {
     Damaged,
 }
 
-/// Writes a record again, and lets its slot name the copy, now or after a sync.
+/// Writes a record again in a queue, and lets its slot name the copy, now or after a sync.
 pub fn copy(
-    ground: &Ground,
-    worker: &mut Worker,
+    session: &Session,
+    writer: &mut Writer,
     found: Found,
     record: &Record,
-    label: Label,
+    queue: Label,
     frequency: u8,
 ) -> Result<Copied> {
+    let store = &session.store;
     let mut bytes = Vec::new();
-    if !record.read_all(&ground.memory, &ground.geometry, &mut bytes) {
+    if !record.read_all(store, &mut bytes) {
         // Damaged, or gone in the meantime: then the slot has changed and stays as it is.
         return Ok(Copied::Damaged);
     }
     let units = record.units();
-    let mut spot = room(ground, worker, label, units)?;
-    if spot.is_none() && ground.syncs() {
+    let mut spot = room(session, writer, queue, units)?;
+    if spot.is_none() && store.syncs() {
         // What earlier moves left may be all the room there is: it can be taken after a sync.
-        sync::barrier(ground)?;
-        spot = room(ground, worker, label, units)?;
+        writer.sync(session)?;
+        spot = room(session, writer, queue, units)?;
     }
     let Some(new) = spot else { return Ok(Copied::NoRoom) };
-    let syncs = ground.syncs();
-    let stamps = Stamps {
+    let syncs = store.syncs();
+    let attributes = Attributes {
         created: record.created,
         expiry: record.expiry,
         lsn: record.lsn.filter(|_| syncs),
     };
-    ground.write(new, record.shape, stamps, [&bytes, b"", b""]);
-    entries::widen_expiry(ground, new, record.expiry);
+    session.write(new, record.shape, attributes, [&bytes, b"", b""]);
+    session.widen_expiry(new, record.expiry);
     let moved = Move { found, old: *record, new, frequency, syncs };
     let result = if syncs {
-        wait(ground, worker, moved)
+        wait(session, writer, moved)
     } else {
-        entries::repoint(ground, &moved).map(|_| ())
+        entries::repoint(session, &moved).map(|_| ())
     };
-    ground.written(Writing::Move);
+    session.written(Writing::Move);
     result?;
-    ground.count(Count::Moves, 1);
-    ground.count(Count::BytesMoved, record.shape.footprint());
+    session.count(Count::Moves, 1);
+    session.count(Count::BytesMoved, record.shape.footprint());
     Ok(Copied::Done)
 }
 
+/// Lets the copies of records in a segment that another process has left wait like one's own, as many as
+/// may wait at a time: for whoever takes its walk. They take the room that the walk needs.
+pub fn adopt(session: &Session, writer: &mut Writer, segment: SegmentId) {
+    let store = &session.store;
+    let held = |id: SegmentId| id.get() < store.segment_count();
+    let waiting = &mut writer.copies.waiting;
+    entries::unpublished_copies(store, store.index().pages(), held, |copy| {
+        let UnpublishedCopy { found, old, new } = copy;
+        // A second copy of the same finds its slot changed when it is to be named.
+        if old.spot.segment == segment && waiting.len() < WAITING_LIMIT {
+            let frequency = found.slot.frequency();
+            waiting.push(Move { found, old, new, frequency, syncs: true });
+        }
+    });
+    writer.copies.since = store.load(control::SYNCS_BEGUN);
+}
+
+/// Names the copies that a sync covers by now; `true` if none waits any more.
+pub fn settle(session: &Session, writer: &mut Writer) -> Result<bool> {
+    let copies = &mut writer.copies;
+    if copies.waiting.is_empty() {
+        return Ok(true);
+    }
+    if session.store.load(control::SYNCS_DONE) <= copies.since {
+        return Ok(false);
+    }
+    for moved in std::mem::take(&mut copies.waiting) {
+        // A sweep may have set the bounds anew while no slot named the copy.
+        session.widen_expiry(moved.new, moved.old.expiry);
+        // What changed meanwhile has no use for the copy.
+        entries::repoint(session, &moved)?;
+    }
+    Ok(true)
+}
+
+/// Syncs, and names the copies that waited for it.
+pub fn sync_and_settle(session: &Session, writer: &mut Writer) -> Result<()> {
+    writer.sync(session)?;
+    settle(session, writer).map(|_| ())
+}
+
 /// Room for a copy in a queue; in the other one rather than none.
-fn room(ground: &Ground, worker: &mut Worker, label: Label, units: u32) -> Result<Option<Spot>> {
-    let other = match label {
+fn room(session: &Session, writer: &mut Writer, queue: Label, units: u32) -> Result<Option<Spot>> {
+    let other = match queue {
         Label::Probation => Label::Main,
         Label::Main => Label::Probation,
     };
-    for label in [label, other] {
-        let room = ground.reserve(&mut worker.chunks, label, Writing::Move, units, true)?;
+    for queue in [queue, other] {
+        let wanted = Wanted { queue, which: Writing::Move, units, last: true };
+        let room = session.reserve(&mut writer.chunks, wanted)?;
         if room.is_some() {
             return Ok(room);
         }
@@ -89,55 +127,11 @@ fn room(ground: &Ground, worker: &mut Worker, label: Label, units: u32) -> Resul
 }
 
 /// Lets a copy wait for the next sync.
-fn wait(ground: &Ground, worker: &mut Worker, moved: Move) -> Result<()> {
-    worker.waiting.push(moved);
-    worker.waiting_since = ground.memory.load(control::SYNCS_BEGUN);
-    if worker.waiting.len() >= WAITING_LIMIT {
-        sync::barrier(ground)?;
-        settle(ground, worker)?;
+fn wait(session: &Session, writer: &mut Writer, moved: Move) -> Result<()> {
+    writer.copies.waiting.push(moved);
+    writer.copies.since = session.store.load(control::SYNCS_BEGUN);
+    if writer.copies.waiting.len() >= WAITING_LIMIT {
+        sync_and_settle(session, writer)?;
     }
     Ok(())
-}
-
-/// Lets the copies of records in a segment that another process has left wait like one's own, as many as
-/// may wait at a time: for whoever takes its walk. They take the room that the walk needs.
-pub fn adopt(ground: &Ground, worker: &mut Worker, segment: SegmentId) {
-    let held = |id: SegmentId| id.get() < ground.segment_count();
-    let pages = ground.index().pages();
-    entries::orphans(&ground.memory, &ground.geometry, pages, held, |orphan| {
-        let Orphan { found, old, new } = orphan;
-        // A second copy of the same finds its slot changed when it is to be named.
-        if old.spot.segment == segment && worker.waiting.len() < WAITING_LIMIT {
-            let frequency = found.slot.frequency();
-            worker.waiting.push(Move { found, old, new, frequency, syncs: true });
-        }
-    });
-    worker.waiting_since = ground.memory.load(control::SYNCS_BEGUN);
-}
-
-/// Whether a slot's record has a copy that waits.
-pub fn is_waiting(worker: &Worker, found: Found) -> bool {
-    worker.waiting.iter().any(|moved| moved.found.slot.names_same(found.slot))
-}
-
-/// Names the copies that a sync covers by now; `true` if none waits any more.
-pub fn settle(ground: &Ground, worker: &mut Worker) -> Result<bool> {
-    if worker.waiting.is_empty() {
-        return Ok(true);
-    }
-    if ground.memory.load(control::SYNCS_DONE) <= worker.waiting_since {
-        return Ok(false);
-    }
-    for moved in std::mem::take(&mut worker.waiting) {
-        // A sweep may have set the bounds anew while no slot named the copy.
-        entries::widen_expiry(ground, moved.new, moved.old.expiry);
-        // What changed meanwhile has no use for the copy.
-        entries::repoint(ground, &moved)?;
-    }
-    Ok(true)
-}
-
-/// Forgets the copies that wait: their entries stay where they are.
-pub fn give_up(worker: &mut Worker) {
-    worker.waiting.clear();
 }

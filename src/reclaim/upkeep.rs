@@ -1,56 +1,55 @@
 //! Upkeep: the share of it that each put does, and all of it at once.
 
-use std::sync::atomic::Ordering;
-
-use super::Worker;
 use super::clear::{clear_step, twin_step};
-use super::facts::{Facts, Swept};
+use super::facts::Facts;
+use super::hands;
 use super::moves;
-use super::recount::{is_any_lost, repair};
-use super::room::take_dead_walk;
-use super::skim::skim;
-use super::step::{Stepped, begin, step};
+use super::plans::carry_out;
+use super::repair::{Suspicion, is_any_segment_lost, repair};
+use super::step::{Stepped, step};
+use super::walks;
+use super::writer::{Route, Swept, Writer};
 use crate::entries;
 use crate::error::Result;
 use crate::format::control;
 use crate::format::lock::OPENING_LOCK_BYTE;
-use crate::format::place::{Millis, SegmentId};
-use crate::format::segment::{Label, State, StateWord};
-use crate::policy::{self, Need, Plan};
-use crate::segments::Ground;
-use crate::segments::ground::Decision;
+use crate::format::place::Millis;
+use crate::policy::{self, LOW_WATER, Need};
+use crate::session::Session;
 use crate::sys::words::Words;
 
 /// The share of upkeep that a put of `bytes` does.
-pub fn upkeep(ground: &Ground, worker: &mut Worker, bytes: u64) -> Result<()> {
-    if ground.memory.load(control::PENDING) != 0 {
-        clear_step(ground)?;
+#[inline]
+pub fn upkeep(session: &Session, writer: &mut Writer, bytes: u64) -> Result<()> {
+    let store = &session.store;
+    if store.load(control::PENDING) != 0 {
+        clear_step(session)?;
     }
-    if ground.memory.load(control::TWIN_CURSOR) != 0 {
-        twin_step(ground)?;
+    if store.load(control::TWIN_CURSOR) != 0 {
+        twin_step(session)?;
     }
-    if worker.index_wants {
-        make_room_for_index(ground, worker)?;
+    if writer.index_wants {
+        make_room_for_index(session, writer)?;
     }
-    if !worker.waiting.is_empty() {
-        moves::settle(ground, worker)?;
+    if !writer.copies.waiting.is_empty() {
+        moves::settle(session, writer)?;
     }
-    if ground.memory.load(control::MAX_ENTRIES) != u64::MAX {
-        skim(ground, worker)?;
+    if store.load(control::MAX_ENTRIES) != u64::MAX {
+        hands::advance(session, writer)?;
     }
-    if is_plan_due(ground, worker) {
-        replan(ground, worker)?;
+    if is_plan_due(session, writer) {
+        replan(session, writer)?;
     }
-    let mut budget = policy::pace(bytes, worker.free);
-    while ground.memory.load(control::WALK_UPKEEP) != 0 {
-        match step(ground, worker, control::WALK_UPKEEP, false)? {
+    let mut budget = policy::pace(bytes, writer.free);
+    while store.load(Route::Upkeep.at()) != 0 {
+        match step(session, writer, Route::Upkeep, false)? {
             Stepped::Past { bytes, .. } if bytes < budget => budget -= bytes,
             Stepped::Ended => {
-                replan(ground, worker)?;
+                replan(session, writer)?;
                 break;
             }
             Stepped::Waits => {
-                take_dead_walk(ground, worker)?;
+                walks::take_over_from_dead(session, writer)?;
                 break;
             }
             Stepped::Past { .. } | Stepped::Idle => break,
@@ -59,99 +58,78 @@ pub fn upkeep(ground: &Ground, worker: &mut Worker, bytes: u64) -> Result<()> {
     Ok(())
 }
 
-fn is_plan_due(ground: &Ground, worker: &Worker) -> bool {
-    let words = &ground.memory;
-    let due = words.load(control::SWEEP_DUE);
-    words.load(control::WALK_UPKEEP) == 0
-        && (words.load(control::ORDERS) != worker.orders_seen
-            || worker.free < policy::LOW_WATER
-            || (due < Millis::NEVER.get() && due <= ground.clock.coarse().get()))
-}
-
-/// Asks the policy what to do, and begins it.
-fn replan(ground: &Ground, worker: &mut Worker) -> Result<()> {
-    worker.orders_seen = ground.memory.load(control::ORDERS);
-    let mut facts = Facts::gather(ground, 1, &worker.swept);
-    if facts.free < policy::LOW_WATER && ground.free_drained()? {
-        facts = Facts::gather(ground, 1, &worker.swept);
+/// All upkeep that is due: clears, twins, sweeps, walks that others began, segments that run low; and what
+/// damage asks for, where there is a suspicion.
+pub fn maintain(session: &Session, writer: &mut Writer, suspicion: &Suspicion) -> Result<()> {
+    if suspicion.take() || is_any_segment_lost(&session.store) {
+        repair(session)?;
     }
-    worker.free = facts.free;
-    ground.memory.store(control::SWEEP_DUE, facts.sweep_due().get());
-    carry_out(ground, policy::plan(&facts.store(), Need::Upkeep)).map(|_| ())
-}
-
-/// Begins what a plan says; `false` if there is nothing to do.
-pub fn carry_out(ground: &Ground, plan: Plan) -> Result<bool> {
-    match plan {
-        Plan::Nothing => Ok(false),
-        Plan::Relabel(segment) => relabel(ground, segment).map(|()| true),
-        Plan::Walk(segment, purpose) => {
-            let old = ground.memory.load(control::WALK_UPKEEP);
-            if old == 0 {
-                begin(ground, control::WALK_UPKEEP, old, segment, purpose)?;
-            }
-            Ok(true)
-        }
-    }
-}
-
-fn relabel(ground: &Ground, segment: SegmentId) -> Result<()> {
-    ground.transact(|_, changes| match ground.state(segment) {
-        Some(state) if state.state == State::Sealed && state.label == Label::Probation => {
-            let main = StateWord { label: Label::Main, ..state };
-            changes.set(ground.geometry.state_at(segment), main.encode());
-            Decision::Commit(())
-        }
-        _ => Decision::Leave(()),
-    })
-}
-
-/// Gives a free segment's space to the index, where that can be done without harm.
-fn make_room_for_index(ground: &Ground, worker: &mut Worker) -> Result<()> {
-    worker.index_wants = false;
-    let me = ground.attachment()?;
-    if ground.allocates_on_read || worker.free < policy::LOW_WATER {
-        return Ok(());
-    }
-    let lock_error = |error| ground.log_error("cannot lock", error);
-    if !me.locks.try_lock(OPENING_LOCK_BYTE).map_err(lock_error)? {
-        return Ok(());
-    }
-    let given = ground.give_back(ground.geometry.segment_bytes());
-    me.locks.unlock(OPENING_LOCK_BYTE).map_err(lock_error)?;
-    given?;
-    worker.index_wants = entries::grow(ground, &mut worker.backed)?;
-    Ok(())
-}
-
-/// All upkeep that is due: clears, twins, sweeps, walks that others began, segments that run low.
-pub fn maintain(ground: &Ground, worker: &mut Worker) -> Result<()> {
-    if ground.suspect.load(Ordering::Relaxed) || is_any_lost(ground) {
-        repair(ground)?;
-    }
-    while !clear_step(ground)? {}
-    while !twin_step(ground)? {}
-    ground.free_drained()?;
+    while !clear_step(session)? {}
+    while !twin_step(session)? {}
+    session.free_drained()?;
     // A sweep under way has passed what has expired since.
-    while let Stepped::Past { .. } = step(ground, worker, control::WALK_UPKEEP, false)? {}
+    while let Stepped::Past { .. } = step(session, writer, Route::Upkeep, false)? {}
     // Whoever asks wants everything that expired, but each segment swept once.
-    worker.swept = Swept::default();
+    writer.swept = Swept::default();
     // Each walk covers a segment, so this many cover each twice.
-    let mut rounds = 2 * u64::from(ground.segment_count()) + 2;
+    let mut rounds = 2 * u64::from(session.store.segment_count()) + 2;
     while rounds > 0 {
-        if ground.memory.load(control::WALK_UPKEEP) == 0 {
-            let facts = Facts::gather(ground, 1, &worker.swept);
-            worker.free = facts.free;
-            ground.memory.store(control::SWEEP_DUE, facts.sweep_due().get());
-            if !carry_out(ground, policy::plan(&facts.store(), Need::Maintenance))? {
+        if session.store.load(Route::Upkeep.at()) == 0 {
+            let facts = look(session, writer);
+            if !carry_out(session, policy::plan(&facts.store(), Need::Maintenance))? {
                 break;
             }
             rounds -= 1;
         }
-        match step(ground, worker, control::WALK_UPKEEP, false)? {
+        match step(session, writer, Route::Upkeep, false)? {
             Stepped::Waits => break,
             Stepped::Idle | Stepped::Ended | Stepped::Past { .. } => {}
         }
     }
+    Ok(())
+}
+
+fn is_plan_due(session: &Session, writer: &Writer) -> bool {
+    let words = &session.store.words;
+    let due = words.load(control::SWEEP_DUE);
+    words.load(Route::Upkeep.at()) == 0
+        && (words.load(control::ORDERS) != writer.orders_seen
+            || writer.free < LOW_WATER
+            || (due < Millis::NEVER.get() && due <= session.clock.coarse().get()))
+}
+
+/// Asks the policy what to do, and begins it.
+fn replan(session: &Session, writer: &mut Writer) -> Result<()> {
+    writer.orders_seen = session.store.load(control::ORDERS);
+    let mut facts = look(session, writer);
+    if facts.free < LOW_WATER && session.free_drained()? {
+        facts = look(session, writer);
+    }
+    carry_out(session, policy::plan(&facts.store(), Need::Upkeep)).map(|_| ())
+}
+
+/// Gathers the facts, and notes when the next sweep is due.
+fn look(session: &Session, writer: &mut Writer) -> Facts {
+    let facts = Facts::gather(session, 1, &writer.swept);
+    writer.free = facts.free;
+    session.store.words.store(control::SWEEP_DUE, facts.sweep_due().get());
+    facts
+}
+
+/// Gives a free segment's space to the index, where that can be done without harm.
+fn make_room_for_index(session: &Session, writer: &mut Writer) -> Result<()> {
+    writer.index_wants = false;
+    let me = session.attachment()?;
+    if session.disk.allocates_on_read() || writer.free < LOW_WATER {
+        return Ok(());
+    }
+    let lock_error = |error| session.log_error("cannot lock", error);
+    if !me.locks.try_lock(OPENING_LOCK_BYTE).map_err(lock_error)? {
+        return Ok(());
+    }
+    let given = session.give_back(session.store.geometry.segment_bytes());
+    me.locks.unlock(OPENING_LOCK_BYTE).map_err(lock_error)?;
+    given?;
+    writer.index_wants = entries::grow(session, &mut writer.backed)?;
     Ok(())
 }

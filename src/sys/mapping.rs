@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use memmap2::{MmapOptions, MmapRaw};
 
 use super::bytes;
+use super::space::{self, FileSystem};
 
 /// How a file is mapped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +57,33 @@ impl Mapping {
     /// The file under the mapping.
     pub fn file(&self) -> &File {
         &self.file
+    }
+
+    /// Allocates a range of the file. Bytes that are there stay.
+    pub fn allocate(&self, offset: u64, length: u64) -> io::Result<()> {
+        space::allocate(&self.file, offset, length)
+    }
+
+    /// As [`Mapping::allocate`], for a range that makes the file longer.
+    pub fn extend(&self, offset: u64, length: u64) -> io::Result<()> {
+        space::extend(&self.file, offset, length)?;
+        self.note_length(offset + length);
+        Ok(())
+    }
+
+    /// Gives the disk space of a range back; it then reads as zeros. The file keeps its length.
+    pub fn punch(&self, offset: u64, length: u64) -> io::Result<()> {
+        space::punch(&self.file, offset, length)
+    }
+
+    /// Makes the file's data durable, and what is needed to find it.
+    pub fn sync(&self) -> io::Result<()> {
+        space::sync(&self.file)
+    }
+
+    /// The file system that holds the file.
+    pub fn file_system(&self) -> io::Result<FileSystem> {
+        FileSystem::of(&self.file)
     }
 
     /// Bytes of the file, as last seen, that are in the mapping.

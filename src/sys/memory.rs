@@ -18,8 +18,9 @@ pub struct Memory {
 }
 
 impl Memory {
+    /// The file that a place is in.
     #[inline]
-    fn mapping(&self, at: WordAt) -> &Mapping {
+    pub fn mapping(&self, at: WordAt) -> &Mapping {
         if at.is_index() { &self.index } else { &self.log }
     }
 
@@ -95,6 +96,15 @@ impl Words for Memory {
     fn pages_there(&self, pages: u64) -> u64 {
         let there = self.index.holds(0, PageId::new(pages).offset());
         if there { pages } else { (self.index.length() / PAGE_BYTES).saturating_sub(1) }
+    }
+
+    #[inline]
+    fn log_bytes(&self) -> u64 {
+        self.log.length()
+    }
+
+    fn refresh(&self) {
+        self.log.refresh();
     }
 
     #[inline]

@@ -11,6 +11,7 @@ pub mod fork;
 pub mod lock;
 pub mod mapping;
 pub mod memory;
+pub mod naps;
 pub mod space;
 pub mod tags;
 pub mod words;

@@ -39,6 +39,13 @@ pub trait Words {
     fn pages_there(&self, pages: u64) -> u64 {
         pages
     }
+    /// Bytes of the log that are there, as last seen.
+    #[inline]
+    fn log_bytes(&self) -> u64 {
+        u64::MAX
+    }
+    /// Looks how long the log is by now: another process may have made it longer.
+    fn refresh(&self) {}
     /// Sequentially consistent fence.
     fn fence(&self);
     /// Acquire fence: loads before it, even relaxed ones, stay before what follows.

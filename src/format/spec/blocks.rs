@@ -11,7 +11,7 @@ use crate::format::place::{LSN_COUNT_BITS, Millis, SegmentId, UNIT};
 use crate::format::segment::*;
 use crate::format::walk::{Purpose, WALK_END, WalkWord};
 use crate::format::{FORMAT_VERSION, INDEX_FILE, LOG_FILE, STORE_FILE};
-use crate::segments::statistics::{COUNTS, Count};
+use crate::session::counters::{COUNTS, Count};
 
 /// From the top to the process slots.
 pub fn tables() -> Vec<Table> {
@@ -287,6 +287,7 @@ fn processes() -> Vec<Table> {
         (Count::ViewCopies, "view copies"),
         (Count::SegmentsTaken, "segments taken"),
         (Count::Syncs, "syncs"),
+        (Count::UpkeepErrors, "upkeep errors"),
     ];
     assert_eq!(counts.len(), COUNTS);
     let counts = counts.map(|(count, name)| (count as u64 * 8, 8, name));

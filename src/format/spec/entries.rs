@@ -12,7 +12,7 @@ use crate::format::record::{self, COMMITTED_AT, EXPIRY_AT, HEADER_BYTES, KEY_LIM
 use crate::format::record::{KNOWN_FLAGS, Shape, decode_committed, decode_expiry, encode_payload};
 use crate::format::segment::{CHUNK_HEADER_BYTES, encode_chunk};
 use crate::format::slot::{FREQUENCY_LIMIT, Slot, TAG_BITS};
-use crate::segments::take::REUSES_LIMIT;
+use crate::store::barrier::REUSES_LIMIT;
 use crate::transaction::UNCHANGED;
 
 /// From the locks to the end.

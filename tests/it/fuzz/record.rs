@@ -6,11 +6,10 @@ use larder::testing::check::Checker;
 use larder::testing::control::{Geometry, SEGMENT_SHIFTS, STATES_OFFSET, TABLE_SEGMENTS};
 use larder::testing::intent::WordAt;
 use larder::testing::place::{Generation, Lsn, Millis, SegmentId};
-use larder::testing::read::{self, Record};
 use larder::testing::record::{self, HEADER_BYTES, KNOWN_FLAGS, Shape};
 use larder::testing::segment::{Label, State, StateWord};
 use larder::testing::slot::Slot;
-use larder::testing::{Words, place};
+use larder::testing::{Record, Store, Words, place};
 
 use super::paper::Paper;
 
@@ -62,13 +61,13 @@ pub fn run(input: &mut Unstructured<'_>) -> Result<()> {
     }
     let changed = (words != whole, state != written.state.encode(), word != slot.word());
     let paper = written.paper(state, &words);
-    let found = read::spot(&paper, &written.geometry, Slot::from_word(word))
-        .and_then(|spot| read::record(&paper, &written.geometry, spot));
+    let store = Store { words: paper, geometry: written.geometry };
+    let found = store.record(Slot::from_word(word));
     if changed == (false, false, false) {
         written.assert_found(found.as_ref());
     }
     if let Some(record) = found {
-        assert_is_what_its_checks_say(&paper, &written, &record);
+        assert_is_what_its_checks_say(&store.words, &written, &record);
         if record.spot.address == written.address() && !changed.1 {
             assert_no_damage_passes(&whole, &words, &record, checker);
         }

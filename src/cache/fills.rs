@@ -1,0 +1,92 @@
+//! Whose turn it is to compute a value: one caller's, over all threads and processes.
+//!
+//! The caller who computes holds a byte lock that ends with its process, so a killed one is taken
+//! over from; within the process a table stands before it, since byte locks do not part threads. A
+//! thread that is computing already only tries a second fill, and computes without it if it cannot
+//! have it: so no circle of waiting threads can close.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::io;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, ThreadId};
+use std::time::Duration;
+
+use crate::sys::lock::LockFile;
+
+/// A look at another thread's fill at least this often: it may have ended unseen.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// The fills of this process: lock bytes, and the threads that compute for them.
+#[derive(Debug, Default)]
+pub struct Fills {
+    computing: Mutex<HashMap<u64, ThreadId>>,
+    ended: Condvar,
+}
+
+thread_local! {
+    /// Lock bytes for which this thread computes.
+    static COMPUTING: RefCell<Vec<u64>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A fill under way; ends when dropped, also by a panic of the closure.
+#[derive(Debug)]
+pub struct Filling<'a> {
+    fills: &'a Fills,
+    locks: &'a LockFile,
+    byte: u64,
+}
+
+/// Whose turn it is.
+#[derive(Debug)]
+pub enum Turn<'a> {
+    /// Ours: compute.
+    Ours(Filling<'a>),
+    /// Nobody's: compute without a lock.
+    Free,
+    /// Another thread's, which may have stored the value by now.
+    Look,
+    /// Another process's: nap, then look.
+    Nap,
+    /// This thread's already: its computation asks for its own value.
+    Circle,
+}
+
+impl Fills {
+    /// Whose turn it is to compute for a lock byte.
+    pub fn turn<'a>(&'a self, locks: &'a LockFile, byte: u64) -> io::Result<Turn<'a>> {
+        let me = thread::current().id();
+        let nested = COMPUTING.with(|own| !own.borrow().is_empty());
+        let mut computing = self.computing();
+        match computing.get(&byte) {
+            Some(thread) if *thread == me => return Ok(Turn::Circle),
+            Some(_) if nested => return Ok(Turn::Free),
+            Some(_) => {
+                let waited = self.ended.wait_timeout(computing, LOOK_EVERY);
+                drop(waited.unwrap_or_else(PoisonError::into_inner));
+                return Ok(Turn::Look);
+            }
+            None => {}
+        }
+        if locks.try_lock(byte)? {
+            computing.insert(byte, me);
+            COMPUTING.with(|own| own.borrow_mut().push(byte));
+            return Ok(Turn::Ours(Filling { fills: self, locks, byte }));
+        }
+        Ok(if nested { Turn::Free } else { Turn::Nap })
+    }
+
+    fn computing(&self) -> MutexGuard<'_, HashMap<u64, ThreadId>> {
+        self.computing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Filling<'_> {
+    fn drop(&mut self) {
+        // A lock that cannot be let go ends with the process.
+        let _ = self.locks.unlock(self.byte);
+        COMPUTING.with(|own| own.borrow_mut().retain(|byte| *byte != self.byte));
+        self.fills.computing().remove(&self.byte);
+        self.fills.ended.notify_all();
+    }
+}

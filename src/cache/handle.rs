@@ -1,0 +1,208 @@
+//! The handle: [`FileCache`], how it is opened, and how it finds this process's part of it.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::builder::Builder;
+use super::process::Process;
+use crate::error::Result;
+use crate::format::control;
+use crate::open;
+use crate::reclaim;
+use crate::request::{Opening, Request};
+use crate::session::Decision;
+use crate::sys::fork::PerProcess;
+use crate::verify::{self, Verification};
+
+/// A cache in a directory, shared by all threads and processes that open it.
+///
+/// Cloning is cheap; clones are the same handle. All methods may be called from any thread. After a
+/// `fork` the child uses inherited handles as it likes: it attaches anew at its first call.
+///
+/// Reads take no lock and cannot fail: they hit or miss. Writes return once the operating system
+/// has the data, so that a killed process loses nothing; for power cuts see [`FileCache::sync`] and
+/// [`crate::Durability`].
+///
+/// ```
+/// # fn main() -> larder::Result<()> {
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let path = dir.path().join("cache");
+/// use std::time::{Duration, Instant};
+/// use larder::FileCache;
+///
+/// let cache = FileCache::builder()
+///     .max_entries(100)
+///     .max_bytes(64 << 20)
+///     .time_to_live(Duration::from_secs(60))
+///     .open(&path)?;
+/// cache.insert("key", "value")?;
+/// assert_eq!(cache.get("key").as_deref(), Some(&b"value"[..]));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct FileCache {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    request: Request,
+    opening: Opening,
+    process: PerProcess<Process>,
+}
+
+/// What a sync did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Synced {
+    /// How long the disk took.
+    pub took: Duration,
+    /// The newest of the store's syncs that are done, as a number that rises.
+    pub syncs: u64,
+}
+
+impl Builder {
+    /// Opens the cache in `directory`, or creates it. A directory that larder makes is private to its
+    /// user (0700); one that exists keeps its mode.
+    ///
+    /// # Errors
+    ///
+    /// - `InvalidOption`: an option that cannot be met; the message names what can.
+    /// - `NotAStore`: other files are in the directory, or there is none and `create(false)`.
+    /// - `NewerVersion`: a later larder wrote it. Nothing is touched.
+    /// - `Damaged`: a file is missing, damaged or another store's. Nothing is touched.
+    /// - `Unsupported`: a network file system or FUSE.
+    /// - `Full`: the disk has no room for an empty store.
+    /// - `Busy`: the process slots are taken, or another process is creating, mending or resizing.
+    /// - `Io`: the operating system refuses something.
+    pub fn open(&self, directory: impl AsRef<Path>) -> Result<FileCache> {
+        FileCache::from_request(self.request(directory.as_ref()))
+    }
+}
+
+impl FileCache {
+    /// Opens the cache in `directory` with the limits it has, or creates one with the defaults: the
+    /// smaller of 1 GiB and a tenth of the file system, no limit on entries, no expiry.
+    ///
+    /// Costs well under a millisecond at any size, also after a kill; after a restart of the machine
+    /// one pass over the index (22 bytes an entry).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Builder::open`].
+    pub fn open(directory: impl AsRef<Path>) -> Result<Self> {
+        Self::builder().open(directory)
+    }
+
+    /// Options before opening.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    fn from_request(request: Request) -> Result<Self> {
+        let opened = open::open(&request)?;
+        let opening = opened.opening.clone();
+        let process = Process::new(opened, request.options.durability);
+        if opening.other_boot && process.session.attachment.is_some() {
+            // What it cannot do for want of a disk that answers, the next put will meet and tell.
+            let _ = reclaim::free_first(&process.session, &mut process.writer());
+        }
+        let process = PerProcess::new(process);
+        Ok(Self { inner: Arc::new(Inner { request, opening, process }) })
+    }
+
+    /// This process's part; attached anew in a forked child.
+    #[inline]
+    pub(crate) fn process(&self) -> Result<&Process> {
+        match self.inner.process.get() {
+            Some(process) if process.is_current() => Ok(process),
+            // A read does not wait.
+            Some(process) => process.successor(&|| self.open_again(Some(Duration::ZERO))),
+            None => self.inner.process.get_or_make(|_| self.open_again(None)),
+        }
+    }
+
+    /// Opens the store as it is by now.
+    fn open_again(&self, lock_timeout: Option<Duration>) -> Result<Process> {
+        let mut request = self.inner.request.again();
+        request.options.lock_timeout = lock_timeout.unwrap_or(request.options.lock_timeout);
+        Ok(Process::new(open::open(&request)?, request.options.durability))
+    }
+
+    /// What opening found: whether the store was created, mended after another boot, or begun anew.
+    pub fn opening(&self) -> &Opening {
+        &self.inner.opening
+    }
+
+    /// The cache's directory.
+    pub fn directory(&self) -> &Path {
+        &self.inner.request.directory
+    }
+
+    /// Entries in the cache, over all processes. May count expired ones until they are collected;
+    /// equals what [`FileCache::iter`] yields once upkeep is done. Constant time.
+    pub fn len(&self) -> u64 {
+        self.process().map_or(0, |process| {
+            let store = &process.session.store;
+            store.load(control::ENTRIES).saturating_sub(store.load(control::PENDING))
+        })
+    }
+
+    /// Whether the cache has no entries.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Removes all entries, for all processes, at once. Constant time: upkeep collects them, some
+    /// with each put.
+    ///
+    /// # Errors
+    ///
+    /// `Busy`, `ReadOnly`, and `Io` where durability asks for a sync.
+    pub fn clear(&self) -> Result<()> {
+        let process = self.process()?;
+        let store = &process.session.store;
+        let _writer = process.writer();
+        process.session.transact(|lsn, changes| {
+            changes.set(control::CLEAR_LSN, lsn.get());
+            changes.set(control::PENDING, store.load(control::ENTRIES));
+            changes.set(control::CLEAR_CURSOR, 0);
+            Decision::Commit(())
+        })?;
+        process.sync_after_write()
+    }
+
+    /// Makes durable all that was stored before the call, by any process. Takes as long as the disk
+    /// takes to write it; no other operation waits for it.
+    ///
+    /// From the first sync on the store keeps what a sync covered until the next one: a put that
+    /// finds no segment to reuse may then wait for a sync.
+    ///
+    /// # Errors
+    ///
+    /// `Io` if the disk refuses; then nothing is taken for durable until the machine was restarted.
+    pub fn sync(&self) -> Result<Synced> {
+        let process = self.process()?;
+        let begun = Instant::now();
+        process.sync()?;
+        let syncs = process.session.store.load(control::SYNCS_DONE);
+        Ok(Synced { took: begun.elapsed(), syncs })
+    }
+
+    /// Reads every record and compares the counters; changes nothing. Takes no lock, so others may
+    /// go on, but then counters may differ without being wrong.
+    ///
+    /// # Errors
+    ///
+    /// Those of attaching, in a forked child.
+    pub fn verify(&self) -> Result<Verification> {
+        let process = self.process()?;
+        let found = verify::verify(&process.session);
+        if !found.is_sound() {
+            process.suspicion.raise();
+        }
+        Ok(found)
+    }
+}

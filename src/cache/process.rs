@@ -1,0 +1,174 @@
+//! What one process has of a handle: its session, its one writer, and what it remembers between calls.
+
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use super::fills::Fills;
+use crate::config::{self, Durability};
+use crate::error::{Error, Result};
+use crate::format::control;
+use crate::open::{Opened, SourceWatch};
+use crate::reclaim::{Suspicion, Writer};
+use crate::session::{Count, Session};
+use crate::sync::Barrier;
+
+/// What one process has of a handle; a forked child makes its own.
+#[derive(Debug)]
+pub struct Process {
+    /// The session.
+    pub session: Session,
+    /// Its syncs.
+    pub barrier: Arc<Barrier>,
+    /// Whether it met damage.
+    pub suspicion: Suspicion,
+    /// Errors that the next maintenance is to tell.
+    pub deferred: Deferred,
+    /// Values that are being computed.
+    pub fills: Fills,
+    writer: Mutex<Writer>,
+    durability: Durability,
+    /// What its store is a private copy of.
+    source: Option<SourceWatch>,
+    /// What a reader goes on with once its private copy of the store is out of date: one a recovery.
+    next: OnceLock<Box<Process>>,
+}
+
+/// Errors of upkeep that came when an entry was stored already, so that the put did not fail.
+#[derive(Debug, Default)]
+pub struct Deferred(Mutex<Option<Error>>);
+
+impl Process {
+    /// Of a store that was opened.
+    pub fn new(opened: Opened, durability: Durability) -> Self {
+        let Opened { session, barrier, source, .. } = opened;
+        Self {
+            session,
+            writer: Mutex::new(Writer::new(Arc::clone(&barrier))),
+            barrier,
+            suspicion: Suspicion::default(),
+            deferred: Deferred::default(),
+            fills: Fills::default(),
+            durability,
+            source,
+            next: OnceLock::new(),
+        }
+    }
+
+    /// The process's one writer.
+    #[inline]
+    pub fn writer(&self) -> MutexGuard<'_, Writer> {
+        // A panic cannot leave shared words half changed: each change is one transaction.
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether its memory shows the store as it is: a private copy does until somebody changes that.
+    #[inline]
+    pub fn is_current(&self) -> bool {
+        self.source.as_ref().is_none_or(SourceWatch::is_unchanged)
+    }
+
+    /// What takes the place of a private copy once others recovered the store, or began to; made by `open`
+    /// if there is none yet. An error, and so a miss, as long as they recover it.
+    #[cold]
+    pub fn successor(&self, open: &dyn Fn() -> Result<Process>) -> Result<&Process> {
+        let mut process = self;
+        while !process.is_current() {
+            process = match process.next.get() {
+                Some(next) => next,
+                None => {
+                    if !process.source.as_ref().is_some_and(SourceWatch::is_of_past_epoch) {
+                        // Another copy would soon be as old, and this one cannot go while it is read.
+                        let what = "the store is written to as of another boot";
+                        return Err(process.session.busy(what));
+                    }
+                    let next = open()?;
+                    process.next.get_or_init(|| Box::new(next))
+                }
+            };
+        }
+        Ok(process)
+    }
+
+    /// Makes durable what was stored so far.
+    pub fn sync(&self) -> Result<()> {
+        self.barrier.sync(&self.session)
+    }
+
+    /// In a store that syncs at intervals, the first write after one does it.
+    #[inline]
+    pub fn sync_before_write(&self) -> Result<()> {
+        if self.is_sync_due() { self.sync() } else { Ok(()) }
+    }
+
+    /// In a store where each write is durable, makes it so.
+    pub fn sync_after_write(&self) -> Result<()> {
+        match self.durability {
+            Durability::EachWrite => self.sync(),
+            Durability::OsDecides | Durability::Every(_) => Ok(()),
+        }
+    }
+
+    /// Whether the interval after which this handle syncs has passed since the store's last sync.
+    #[inline]
+    pub fn is_sync_due(&self) -> bool {
+        let Durability::Every(interval) = self.durability else { return false };
+        let synced = self.session.store.load(control::SYNCED_AT);
+        has_passed(interval, synced, self.session.now().get())
+    }
+
+    /// Keeps an error of upkeep for the next maintenance: the entry is stored.
+    #[cold]
+    pub fn defer(&self, error: Error) {
+        self.session.count(Count::UpkeepErrors, 1);
+        self.deferred.keep(error);
+    }
+}
+
+impl Deferred {
+    /// The oldest error that was kept, once.
+    pub fn take(&self) -> Option<Error> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn keep(&self, error: Error) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.session.flush_counters();
+        let writer = self.writer.get_mut().unwrap_or_else(PoisonError::into_inner);
+        self.session.give_chunks_back(&mut writer.chunks);
+    }
+}
+
+/// Whether an interval has passed between two moments in milliseconds. (A clock that went back makes it so.)
+fn has_passed(interval: Duration, then: u64, now: u64) -> bool {
+    now < then || now - then >= config::millis(interval)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::error::ErrorKind;
+
+    #[test]
+    fn an_interval_has_passed_in_time_and_whenever_the_clock_went_back() {
+        let passed = |then, now| has_passed(Duration::from_secs(10), then, now);
+        assert!(!passed(5_000, 5_000) && !passed(5_000, 14_999));
+        assert!(passed(5_000, 15_000) && passed(5_000, 4_999) && passed(5_000, 0));
+    }
+
+    #[test]
+    fn of_several_errors_the_oldest_is_told_and_only_once() {
+        let deferred = Deferred::default();
+        for what in ["first", "second"] {
+            deferred.keep(Error::new(ErrorKind::Io, Path::new("/c"), what, "Look."));
+        }
+        assert!(deferred.take().unwrap().to_string().contains("first"));
+        assert!(deferred.take().is_none());
+    }
+}

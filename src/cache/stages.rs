@@ -1,0 +1,266 @@
+//! The stages of a put: prepared, written, published, and what is done once it is stored.
+//!
+//! What is *prepared* can be stored: its lengths fit, its hash is known. It is *written* where there is
+//! room, made if need be; nobody sees it yet. *Publishing* makes it the key's entry in one step, if what
+//! was known of the key still holds; whoever stores under a condition asks for it again where it does not.
+//! After that the entry is stored, and no error takes that back.
+
+use super::process::Process;
+use crate::config::Ttl;
+use crate::entries::{self, Candidates, Located, Outcome, Publication};
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::LOG_FILE;
+use crate::format::control;
+use crate::format::place::{Millis, UNIT};
+use crate::format::record::{KEY_LIMIT, Shape};
+use crate::format::segment::Label;
+use crate::reclaim::{self, Writer};
+use crate::session::{Attributes, Count, Session, Wanted, Writing};
+use crate::store::Spot;
+
+/// A put whose segment is taken from under it this often gives up.
+const TRIES: u32 = 64;
+
+/// An entry that can be stored.
+#[derive(Clone, Copy, Debug)]
+pub struct Prepared<'a> {
+    /// Its key.
+    pub key: &'a [u8],
+    value: &'a [u8],
+    hash: u64,
+    shape: Shape,
+}
+
+/// A record that waits to be published.
+#[derive(Debug)]
+struct Written {
+    located: Located,
+    publication: Publication,
+}
+
+impl Process {
+    /// Prepares an entry, and asks for the memory that its lookup will read.
+    #[inline]
+    pub fn prepare<'a>(&self, key: &'a [u8], value: &'a [u8]) -> Result<Prepared<'a>> {
+        let shape = shape(&self.session, key, value)?;
+        let hash = self.session.store.hash(key);
+        self.session.store.index().prefetch(hash);
+        Ok(Prepared { key, value, hash, shape })
+    }
+
+    /// A put but for the sync after it, by the process's one writer: its share of upkeep, then the stages,
+    /// anew if the segment is taken meanwhile.
+    pub fn put(&self, writer: &mut Writer, prepared: &Prepared<'_>, ttl: Ttl) -> Result<()> {
+        self.sync_before_write()?;
+        reclaim::upkeep(&self.session, writer, prepared.shape.footprint())?;
+        let attributes = self.attributes(ttl);
+        for _ in 0..TRIES {
+            let mut written = self.write(writer, prepared, attributes)?;
+            let published = self.publish(writer, prepared, &mut written);
+            self.session.written(Writing::Put);
+            if published? {
+                self.stored(writer, prepared);
+                return Ok(());
+            }
+        }
+        Err(self.session.busy("other processes reuse every segment as soon as it is written"))
+    }
+
+    /// What a record that is stored now for such a time holds beside key and value.
+    #[inline]
+    fn attributes(&self, ttl: Ttl) -> Attributes {
+        let session = &self.session;
+        let default = session.store.load(control::DEFAULT_TTL);
+        let default = (default < Millis::NEVER.get()).then_some(default);
+        let expiry = ttl.expiry(|| session.now(), default);
+        Attributes { created: (session.clock.coarse().get() / 1000) as u32, expiry, lsn: None }
+    }
+
+    /// Writes the record where there is room. The segment is pinned until [`Session::written`].
+    #[inline]
+    fn write(
+        &self,
+        writer: &mut Writer,
+        prepared: &Prepared<'_>,
+        attributes: Attributes,
+    ) -> Result<Written> {
+        let session = &self.session;
+        let Prepared { key, value, hash, shape } = *prepared;
+        let candidates = self.candidates(writer, hash, key)?;
+        let spot = self.room(writer, candidates.queue(&session.store), shape)?;
+        session.write(spot, shape, attributes, [b"", key, value]);
+        // Only now, for its old record has come meanwhile.
+        let located = candidates.resolve(&session.store, key);
+        let units = (shape.footprint() / UNIT) as u32;
+        let publication = Publication { hash, spot, units, expiry: attributes.expiry };
+        Ok(Written { located, publication })
+    }
+
+    /// The slots that may be the key's; at the limit of entries, after one has gone for a new key. (Before it
+    /// is written: the hand that evicts would pass it by while it is not published.)
+    #[inline]
+    fn candidates(&self, writer: &mut Writer, hash: u64, key: &[u8]) -> Result<Candidates> {
+        let store = &self.session.store;
+        let candidates = entries::candidates(store, hash);
+        if store.load(control::ENTRIES) < store.load(control::MAX_ENTRIES)
+            || candidates.resolve(store, key).entry.is_some()
+        {
+            return Ok(candidates);
+        }
+        self.evict_one(writer)?;
+        Ok(entries::candidates(store, hash))
+    }
+
+    /// Publishes a written record whatever the key's entry is by then; `false` if it has to be written
+    /// elsewhere.
+    #[inline]
+    fn publish(
+        &self,
+        writer: &mut Writer,
+        prepared: &Prepared<'_>,
+        written: &mut Written,
+    ) -> Result<bool> {
+        let Written { located, publication } = written;
+        loop {
+            match entries::publish(&self.session, located, publication)? {
+                Outcome::Published(_) => return Ok(true),
+                Outcome::Moved => return Ok(false),
+                Outcome::Changed => {}
+                Outcome::AtLimit => self.evict_one(writer)?,
+                Outcome::NeedsSync => self.sync()?,
+            }
+            *located = entries::locate(&self.session.store, prepared.hash, prepared.key);
+        }
+    }
+
+    /// What is done once an entry is stored. What keeps the index from growing now is met again.
+    #[inline]
+    fn stored(&self, writer: &mut Writer, prepared: &Prepared<'_>) {
+        let session = &self.session;
+        if reclaim::is_entry_count_wrong(&session.store)
+            && let Err(error) = reclaim::repair_entry_count(session)
+        {
+            self.defer(error);
+        }
+        writer.index_wants = entries::grow(session, &mut writer.backed).unwrap_or_else(|error| {
+            self.defer(error);
+            false
+        });
+        session.count(Count::Inserts, 1);
+        session.count(Count::BytesPut, prepared.shape.footprint());
+    }
+
+    fn evict_one(&self, writer: &mut Writer) -> Result<()> {
+        if reclaim::evict_one(&self.session, writer)? { Ok(()) } else { Err(self.session.full()) }
+    }
+
+    /// Room for a record, by reclaiming some if there is none.
+    #[inline]
+    fn room(&self, writer: &mut Writer, queue: Label, shape: Shape) -> Result<Spot> {
+        let session = &self.session;
+        let units = (shape.footprint() / UNIT) as u32;
+        let mut last = false;
+        for _ in 0..TRIES {
+            let wanted = Wanted { queue, which: Writing::Put, units, last };
+            if let Some(spot) = session.reserve(&mut writer.chunks, wanted)? {
+                return Ok(spot);
+            }
+            last = true;
+            if !reclaim::make_room(session, writer, units + 1)? {
+                break;
+            }
+        }
+        Err(session.full())
+    }
+}
+
+/// The shape of an entry, if it is not too large.
+#[inline]
+fn shape(session: &Session, key: &[u8], value: &[u8]) -> Result<Shape> {
+    let limit = session.store.geometry.record_limit();
+    if let (Ok(key), Ok(value)) = (u16::try_from(key.len()), u32::try_from(value.len())) {
+        let shape = Shape { value, key, metadata: 0, flags: 0 };
+        if shape.bytes() <= limit {
+            return Ok(shape);
+        }
+    }
+    Err(too_large(session, key.len(), value.len()))
+}
+
+#[cold]
+fn too_large(session: &Session, key: usize, value: usize) -> Error {
+    let error = |what: String, next: &str| {
+        Error::new(ErrorKind::TooLarge, &session.directory().join(LOG_FILE), what, next)
+    };
+    let smaller = "Use a shorter key, such as a hash of it.";
+    if key > KEY_LIMIT {
+        return error(format!("the key has {key} bytes, more than {KEY_LIMIT}"), smaller);
+    }
+    let empty = Shape { value: 0, key: key as u16, metadata: 0, flags: 0 };
+    match session.store.geometry.record_limit().checked_sub(empty.bytes()) {
+        None => error(
+            format!("the key has {key} bytes, more than an entry of this store may have"),
+            smaller,
+        ),
+        Some(limit) => error(
+            format!("the value has {value} bytes, more than {limit}"),
+            "Store less, or create the store with a larger max_bytes or segment_size.",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::cache::FileCache;
+
+    #[test]
+    fn a_record_that_was_given_up_and_has_expired_does_not_keep_puts_from_room() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = FileCache::builder().max_bytes(4 << 20).open(dir.path().join("c")).unwrap();
+        let process = cache.process().unwrap();
+        let session = &process.session;
+        {
+            // As a writer leaves it that is killed between writing and publishing.
+            let shape = Shape { value: 1, key: 3, metadata: 0, flags: 0 };
+            let spot = process.room(&mut process.writer(), Label::Probation, shape).unwrap();
+            let expiry = Millis::new(session.now().get() - 5000);
+            let attributes = Attributes { created: 0, expiry, lsn: None };
+            session.write(spot, shape, attributes, [b"", b"key", b"v"]);
+            session.widen_expiry(spot, expiry);
+            session.written(Writing::Put);
+        }
+        for number in 0..2000u64 {
+            cache.insert(number.to_le_bytes(), [7; 5000]).unwrap();
+        }
+        assert!(cache.verify().unwrap().is_sound());
+    }
+
+    #[test]
+    fn maintenance_collects_what_has_just_expired() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = FileCache::open(dir.path().join("c")).unwrap();
+        for number in 0..100u64 {
+            cache.insert_with_ttl(number.to_le_bytes(), "x", Duration::from_millis(1)).unwrap();
+        }
+        cache.insert("stays", "x").unwrap();
+        std::thread::sleep(Duration::from_millis(5));
+        assert_eq!(cache.maintain().unwrap().collected, 100);
+        assert_eq!(cache.len(), 1);
+    }
+
+    #[test]
+    fn an_error_of_upkeep_after_a_put_leaves_the_put_done_and_is_told_by_maintenance() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = FileCache::open(dir.path().join("c")).unwrap();
+        let process = cache.process().unwrap();
+        cache.insert("key", "value").unwrap();
+        process.defer(process.session.busy("upkeep"));
+        assert_eq!(cache.get("key").as_deref(), Some(&b"value"[..]));
+        assert_eq!(cache.stats().upkeep_errors, 1);
+        assert_eq!(cache.maintain().unwrap_err().kind(), ErrorKind::Busy);
+        cache.maintain().unwrap();
+    }
+}

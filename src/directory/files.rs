@@ -1,0 +1,79 @@
+//! Log and index: opened, checked that they are this store's, and mapped.
+
+use std::fs::File;
+
+use super::header::{Header, read_header};
+use crate::config;
+use crate::error::{Error, Result};
+use crate::format::control::{self, Geometry};
+use crate::format::identity::Identity;
+use crate::format::page::{PAGE_BYTES, page_limit};
+use crate::format::{INDEX_FILE, LOG_FILE};
+use crate::request::{Request, damaged, newer, unusable};
+use crate::store::Store;
+use crate::sys::files;
+use crate::sys::mapping::{Access, Mapping};
+use crate::sys::memory::Memory;
+
+/// The log, whose header says that it is this store's.
+pub fn open_log(request: &Request, identity: &Identity, write: bool) -> Result<File> {
+    let path = request.path(LOG_FILE);
+    let found = files::open(&path, write).map_err(|error| unusable(&path, error))?;
+    let Some(file) = found else { return Err(damaged(&path, "the file is missing")) };
+    let io = |error| Error::io(&path, "cannot read it", error);
+    if file.metadata().map_err(io)?.len() < identity.geometry().control_bytes() {
+        return Err(damaged(&path, "the file is cut short"));
+    }
+    match read_header(&file, control::LOG_MAGIC).map_err(io)? {
+        Header::Of(id) if id == identity.store_id => Ok(file),
+        Header::Of(_) => Err(damaged(&path, "the file belongs to another store")),
+        Header::Newer(version) => Err(newer(&path, version)),
+        Header::None => Err(damaged(&path, "the file's head is damaged")),
+    }
+}
+
+/// The file of the index, or why it is of no use.
+#[derive(Debug)]
+pub enum IndexFile {
+    /// It is this store's.
+    Whole(File),
+    /// It has to be made anew.
+    Unusable(&'static str),
+}
+
+/// The index. Another store's is refused, so that it is not lost; what is no index is made anew.
+pub fn open_index(request: &Request, identity: &Identity, write: bool) -> Result<IndexFile> {
+    let path = request.path(INDEX_FILE);
+    let found = files::open(&path, write).map_err(|error| unusable(&path, error))?;
+    let Some(file) = found else { return Ok(IndexFile::Unusable("its index was missing")) };
+    let io = |error| Error::io(&path, "cannot read it", error);
+    if file.metadata().map_err(io)?.len() < PAGE_BYTES {
+        return Ok(IndexFile::Unusable("its index was cut short"));
+    }
+    match read_header(&file, control::INDEX_MAGIC).map_err(io)? {
+        Header::Of(id) if id == identity.store_id => Ok(IndexFile::Whole(file)),
+        Header::Of(_) => Err(damaged(&path, "the file belongs to another store")),
+        Header::Newer(version) => Err(newer(&path, version)),
+        Header::None => Ok(IndexFile::Unusable("its index was damaged")),
+    }
+}
+
+/// The store in both files.
+pub fn map(
+    request: &Request,
+    geometry: Geometry,
+    log: File,
+    index: File,
+    access: Access,
+) -> Result<Store> {
+    let error = |name, error| Error::io(&request.path(name), "cannot map it", error);
+    let log_bytes = geometry.mapped_bytes();
+    // Room for an entry in each 48 bytes of log, which is the smallest record, at the usual load.
+    let index_bytes = (log_bytes / 2).max(config::first_index_bytes(&geometry));
+    let index_bytes = index_bytes.min((page_limit(geometry.level) + 1) * PAGE_BYTES);
+    let words = Memory {
+        log: Mapping::new(log, log_bytes, access).map_err(|e| error(LOG_FILE, e))?,
+        index: Mapping::new(index, index_bytes, access).map_err(|e| error(INDEX_FILE, e))?,
+    };
+    Ok(Store { words, geometry })
+}

@@ -1,0 +1,39 @@
+//! The file `store`: what the store is, read and replaced as a whole.
+
+use crate::error::{Error, Result};
+use crate::format::STORE_FILE;
+use crate::format::identity::{IDENTITY_LIMIT, Identity, IdentityError};
+use crate::request::{Request, damaged, newer, unusable};
+use crate::sys::files;
+
+/// The identity in the file `store`, if there is one.
+pub fn read_identity(request: &Request) -> Result<Option<Identity>> {
+    let path = request.path(STORE_FILE);
+    let bytes = match files::open(&path, false) {
+        Ok(None) => return Ok(None),
+        Ok(Some(file)) => files::read_small(&file, IDENTITY_LIMIT)
+            .map_err(|error| Error::io(&path, "cannot read it", error))?,
+        Err(error) => return Err(unusable(&path, error)),
+    };
+    match Identity::decode(&bytes) {
+        Ok(identity) => Ok(Some(identity)),
+        Err(IdentityError::Newer(version)) => Err(newer(&path, version)),
+        Err(IdentityError::Magic) => {
+            Err(request
+                .not_a_store("its file \"store\" is not larder's", "Choose another directory."))
+        }
+        Err(IdentityError::Damaged(what)) => {
+            Err(damaged(&path, &format!("the file is damaged: {what}")))
+        }
+    }
+}
+
+/// Replaces the file `store`.
+pub fn write_identity(request: &Request, identity: &Identity) -> Result<()> {
+    let path = request.path(STORE_FILE);
+    let bytes = identity
+        .encode()
+        .map_err(|error| damaged(&path, &format!("its content cannot be encoded: {error}")))?;
+    files::replace(&request.directory, STORE_FILE, &bytes)
+        .map_err(|error| Error::io(&path, "cannot write it", error))
+}

@@ -1,0 +1,22 @@
+//! The store's directory: its files opened and checked, their headers read and written, who else uses
+//! them. Creation, recovery and attaching stand on this.
+//!
+//! From the lowest: `lock` is the opening lock, `identity` the file `store`, `header` the first words of
+//! log and index, `files` opens and maps these two; `order` says whether they are as this boot left them;
+//! `limits` has the limits in the control block, `users` who is attached.
+
+mod files;
+mod header;
+mod identity;
+mod limits;
+mod lock;
+mod order;
+mod users;
+
+pub use files::{IndexFile, map, open_index, open_log};
+pub use header::write_header;
+pub use identity::{read_identity, write_identity};
+pub use limits::{are_limits, read_limits, write_limits};
+pub use lock::OpeningLock;
+pub use order::{home, is_in_order, write_home};
+pub use users::is_attached;

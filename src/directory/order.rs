@@ -1,0 +1,179 @@
+//! Whether a store is in order: left by users of this boot in these very files. Then all that they stored is
+//! there and the counters are exact, so that nothing needs to be looked at.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+
+use crate::config;
+use crate::error::{Error, Result};
+use crate::format::control::{self, Geometry};
+use crate::format::intent::WordAt;
+use crate::format::lock::LockWord;
+use crate::format::page::{PAGE_BYTES, page_limit};
+use crate::request::Request;
+use crate::sys::files;
+use crate::sys::words::Words;
+
+/// The boot and the files in which counters are exact: six words, as they stand in the control block.
+pub type Home = [u64; 6];
+
+/// Bytes of the control block in which the words stand.
+const PAGE: usize = PAGE_BYTES as usize;
+
+/// What the store is compared with.
+#[derive(Clone, Copy, Debug)]
+struct Found {
+    home: Home,
+    log_length: u64,
+    index_length: u64,
+}
+
+/// Whether the store in these files is in order.
+pub fn is_in_order(
+    request: &Request,
+    geometry: &Geometry,
+    log: &File,
+    index: &File,
+    boot_id: [u64; 2],
+) -> Result<bool> {
+    let io = |error| Error::io(&request.directory, "cannot look at its files", error);
+    let mut page = [0u8; PAGE];
+    log.read_exact_at(&mut page, 0).map_err(io)?;
+    let ids = [files::identity(log).map_err(io)?, files::identity(index).map_err(io)?];
+    let found = Found {
+        home: home(boot_id, ids),
+        log_length: log.metadata().map_err(io)?.len(),
+        index_length: index.metadata().map_err(io)?.len(),
+    };
+    Ok(is_sound(&page, geometry, &found))
+}
+
+/// The words of a boot and of two files.
+pub fn home(boot_id: [u64; 2], ids: [[u64; 2]; 2]) -> Home {
+    let [a, b] = ids;
+    [boot_id[0], boot_id[1], a[0], a[1], b[0], b[1]]
+}
+
+/// Says that counters are exact in this boot and these files. The first word comes last: until then the
+/// store is not in order.
+pub fn write_home(words: &impl Words, home: Home) {
+    for word in (0..home.len()).rev() {
+        words.store(control::BOOT_ID.plus(word as u64), home[word]);
+    }
+}
+
+/// Whether the first page of the control block says what was found, and nothing that only damage makes: the
+/// pass that follows sets that anew.
+fn is_sound(page: &[u8; PAGE], geometry: &Geometry, found: &Found) -> bool {
+    let word = |at: WordAt| {
+        let offset = at.offset() as usize;
+        let bytes = page.get(offset..offset + 8).and_then(|bytes| bytes.try_into().ok());
+        bytes.map_or(0, u64::from_le_bytes)
+    };
+    let stored = (0..6).map(|i| word(control::BOOT_ID.plus(i)));
+    let counts = [control::ORDERS, control::SYNCS_BEGUN, control::SYNCS_DONE];
+    stored.eq(found.home)
+        && are_lengths_sound(word(control::PAGES), word(control::MAX_BYTES), geometry, found)
+        && counts.into_iter().all(|at| word(at) < control::COUNT_LIMIT)
+        && is_lock_sound(word(control::LOCK), word(control::EPOCH), word(control::CLEAR_LSN))
+}
+
+/// Whether the files are as long as so many pages of index and a limit of so many bytes say.
+fn are_lengths_sound(pages: u64, max_bytes: u64, geometry: &Geometry, found: &Found) -> bool {
+    let first_index = config::first_index_bytes(geometry);
+    let segments = config::segments_within(geometry, max_bytes, first_index);
+    (1 << geometry.level..=page_limit(geometry.level)).contains(&pages)
+        && found.index_length >= (pages + 1) * PAGE_BYTES
+        && segments <= config::segments_limit(geometry)
+        && found.log_length >= geometry.log_bytes(segments)
+}
+
+/// Whether the lock word is of this epoch. LSNs below those of the store's records would let what is cleared
+/// live on.
+fn is_lock_sound(lock: u64, epoch: u64, clear_lsn: u64) -> bool {
+    let lsn = LockWord::decode(lock).sequence;
+    (epoch..=epoch.saturating_add(1)).contains(&u64::from(lsn.epoch()))
+        && lsn.get() >= clear_lsn
+        && lock & 3 != 3
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::lock::{Phase, ProcessSlot};
+    use crate::format::place::Lsn;
+
+    const GEOMETRY: Geometry = Geometry { seed: 1, level: 2, segment_shift: 16, max_processes: 4 };
+    const MAX_BYTES: u64 = 3 << 20;
+
+    fn found() -> Found {
+        let first_index = config::first_index_bytes(&GEOMETRY);
+        let segments = config::segments_within(&GEOMETRY, MAX_BYTES, first_index);
+        Found {
+            home: home([1, 2], [[3, 4], [5, 6]]),
+            log_length: GEOMETRY.log_bytes(segments),
+            index_length: first_index,
+        }
+    }
+
+    fn page_with(changes: &[(WordAt, u64)]) -> [u8; PAGE] {
+        let owner = ProcessSlot::new(0).unwrap();
+        let lock = LockWord { phase: Phase::Free, owner, sequence: Lsn::first_of(7) };
+        let mut page = [0; PAGE];
+        let mut set = |at: WordAt, value: u64| {
+            let at = at.offset() as usize;
+            page[at..at + 8].copy_from_slice(&value.to_le_bytes());
+        };
+        for (word, value) in (0..).zip(found().home) {
+            set(control::BOOT_ID.plus(word), value);
+        }
+        set(control::PAGES, 1 << GEOMETRY.level);
+        set(control::MAX_BYTES, MAX_BYTES);
+        set(control::EPOCH, 7);
+        set(control::LOCK, lock.encode());
+        for &(at, value) in changes {
+            set(at, value);
+        }
+        page
+    }
+
+    fn sound_with(changes: &[(WordAt, u64)]) -> bool {
+        is_sound(&page_with(changes), &GEOMETRY, &found())
+    }
+
+    #[test]
+    fn a_store_is_in_order_in_its_boot_and_its_files_alone() {
+        assert!(sound_with(&[]));
+        for word in 0..6 {
+            assert!(!sound_with(&[(control::BOOT_ID.plus(word), 99)]), "word {word}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_shorter_than_the_control_block_says_is_not_in_order() {
+        let shorter = [
+            Found { log_length: found().log_length - 1, ..found() },
+            Found { index_length: found().index_length - 1, ..found() },
+        ];
+        for found in shorter {
+            assert!(!is_sound(&page_with(&[]), &GEOMETRY, &found));
+        }
+        let pages = 1 << GEOMETRY.level;
+        assert!(!sound_with(&[(control::PAGES, pages - 1)]));
+        assert!(!sound_with(&[(control::PAGES, pages + 1)]), "longer than the file");
+        assert!(!sound_with(&[(control::MAX_BYTES, u64::MAX)]));
+    }
+
+    #[test]
+    fn counters_and_locks_that_only_damage_makes_are_not_in_order() {
+        for at in [control::ORDERS, control::SYNCS_BEGUN, control::SYNCS_DONE] {
+            assert!(sound_with(&[(at, control::COUNT_LIMIT - 1)]));
+            assert!(!sound_with(&[(at, control::COUNT_LIMIT)]));
+        }
+        assert!(sound_with(&[(control::EPOCH, 6)]), "counts may carry into the epoch");
+        assert!(!sound_with(&[(control::EPOCH, 5)]));
+        assert!(!sound_with(&[(control::EPOCH, 8)]));
+        assert!(!sound_with(&[(control::CLEAR_LSN, u64::MAX)]));
+        assert!(!sound_with(&[(control::LOCK, 3)]));
+    }
+}

@@ -1,0 +1,136 @@
+//! Opening: from a path to a session.
+//!
+//! A store that was in use in this boot is opened in constant time: its counters are exact whatever
+//! was killed, and nothing is read but the file `store` and a page of the control block. Creation,
+//! recovery after another boot, and changes of limits are done under the opening lock.
+
+use std::fs::File;
+use std::io;
+use std::sync::Arc;
+
+use super::attach::attach;
+use super::create::create;
+use super::limits;
+use super::reader::read;
+use super::source::SourceWatch;
+use crate::directory::read_identity;
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::identity::Identity;
+use crate::request::{Opening, Request};
+use crate::session::{Disk, Session, Settings};
+use crate::sync::Barrier;
+use crate::sys::files;
+use crate::sys::space::FileSystem;
+
+/// An open store.
+#[derive(Debug)]
+pub struct Opened {
+    /// The session.
+    pub session: Session,
+    /// Its syncs.
+    pub barrier: Arc<Barrier>,
+    /// What the store is a private copy of, in a reader that had to recover one.
+    pub source: Option<SourceWatch>,
+    /// What was found and done.
+    pub opening: Opening,
+}
+
+/// Opens the store, or creates it.
+pub fn open(request: &Request) -> Result<Opened> {
+    request.options.validate(&request.directory)?;
+    let creates = request.options.create && !request.options.read_only;
+    let made = creates && make_directory(request)?;
+    let file_system = file_system(request, &open_directory(request)?)?;
+    let mut opening = Opening::default();
+    // Creation may be under way or just done by another process: then there is a store after all.
+    let identity = match read_identity(request)? {
+        Some(identity) => identity,
+        None if creates => {
+            opening.created = create(request, file_system).inspect_err(|_| {
+                if made {
+                    // Only if nothing is in it.
+                    let _ = std::fs::remove_dir(&request.directory);
+                }
+            })?;
+            read_identity(request)?.ok_or_else(|| {
+                request.not_a_store("the store vanished while it was opened", "Try again.")
+            })?
+        }
+        None => {
+            return Err(request.not_a_store(
+                "it holds no larder store",
+                "Check the path, or allow larder to create the store.",
+            ));
+        }
+    };
+    begin(request, identity, file_system, opening)
+}
+
+/// The session in a store that there is.
+fn begin(
+    request: &Request,
+    identity: Identity,
+    file_system: FileSystem,
+    mut opening: Opening,
+) -> Result<Opened> {
+    let (store, attachment, source) = if request.options.read_only {
+        let (store, source) = read(request, &identity, &mut opening)?;
+        (store, None, source)
+    } else {
+        let (store, attachment) = attach(request, &identity, &mut opening)?;
+        (store, Some(attachment), None)
+    };
+    let settings = Settings {
+        directory: request.directory.clone(),
+        clock: request.clock(),
+        disk: Disk::new(file_system.allocates_on_read()),
+        lock_timeout: request.options.lock_timeout,
+    };
+    let session = Session::new(store, attachment, settings);
+    let barrier = Arc::new(Barrier::new(request.seams.sync_hook.clone()));
+    limits::apply(request, &session, &barrier, identity)?;
+    Ok(Opened { session, barrier, source, opening })
+}
+
+/// Makes the directory; `false` if it was there.
+fn make_directory(request: &Request) -> Result<bool> {
+    files::make_directory(&request.directory).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => no_directory(request),
+        _ => Error::io(&request.directory, "cannot create it", error),
+    })
+}
+
+fn open_directory(request: &Request) -> Result<File> {
+    let io = |what: &str, error| Error::io(&request.directory, what, error);
+    let opened = File::open(&request.directory).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => request.not_a_store(
+            "there is no such directory",
+            "Check the path, or allow larder to create the store.",
+        ),
+        _ => io("cannot open it", error),
+    })?;
+    let is_directory = opened.metadata().map_err(|error| io("cannot look at it", error))?.is_dir();
+    if is_directory { Ok(opened) } else { Err(no_directory(request)) }
+}
+
+fn no_directory(request: &Request) -> Error {
+    request.not_a_store("it is not a directory", "Name a directory.")
+}
+
+/// The file system of the directory, if it can carry a store.
+fn file_system(request: &Request, directory: &File) -> Result<FileSystem> {
+    let mut found = FileSystem::of(directory)
+        .map_err(|error| Error::io(&request.directory, "cannot ask for its file system", error))?;
+    if let Some(kind) = request.seams.file_system {
+        found.kind = kind;
+    }
+    match found.refused() {
+        None => Ok(found),
+        Some(name) => Err(Error::new(
+            ErrorKind::Unsupported,
+            &request.directory,
+            format!("it is on {name}, where processes do not see each other's changes reliably"),
+            "Choose a directory on a local file system, such as ext4, xfs or tmpfs.",
+        )),
+    }
+}

@@ -1,0 +1,124 @@
+//! One record that a walk met: whether a slot names it, what the policy says of it, and that carried out.
+
+use super::moves::{self, Copied};
+use super::walks::Walk;
+use super::writer::Writer;
+use crate::entries::{self, Released};
+use crate::error::Result;
+use crate::format::walk::Purpose;
+use crate::index::Found;
+use crate::policy::{self, Judgement, RecordFacts};
+use crate::session::{Count, Session, pins};
+use crate::store::{Record, Spot};
+use crate::sys::words::Words;
+
+/// Deals with the record at a spot; whether an entry went. With `force`, what policy would keep goes.
+pub fn meet(
+    session: &Session,
+    writer: &mut Writer,
+    walk: &Walk,
+    spot: Spot,
+    force: bool,
+) -> Result<bool> {
+    let store = &session.store;
+    let Some(record) = store.record_at(spot) else { return Ok(false) };
+    writer.key.clear();
+    if !record.read_key(store, &mut writer.key) {
+        return Ok(false);
+    }
+    let hash = store.hash(&writer.key);
+    let find = || entries::find_at(store, hash, spot.address, spot.generation);
+    let mut found = find();
+    if found.is_none() && walk.word.purpose == Purpose::Sweep && record.lsn.is_none() {
+        let me = session.attachment()?;
+        if pins::is_pinned(store, me.slot, spot.segment, &me.locks) {
+            // It may yet be published.
+            session.widen_expiry(spot, record.expiry);
+            return Ok(false);
+        }
+        // Nobody writes here: it was published just now, or its writer has given it up. Then its
+        // expiry counts no more, else the segment would be due for a sweep for ever.
+        found = find();
+    }
+    let Some(found) = found else { return Ok(false) };
+    // Read again: it may have been published after it was read, and would pass for dead.
+    let Some(record) = store.record_at(spot) else { return Ok(false) };
+    treat(session, writer, walk, found, &record, force)
+}
+
+/// Judges the entry in a slot, and carries the judgement out; whether it went.
+pub fn treat(
+    session: &Session,
+    writer: &mut Writer,
+    walk: &Walk,
+    found: Found,
+    record: &Record,
+    force: bool,
+) -> Result<bool> {
+    let Some(found) = decided(session, found)? else { return Ok(true) };
+    let purpose = walk.word.purpose;
+    match policy::judge(purpose, &facts_of(session, writer, walk, found, record, force)) {
+        Judgement::Keep(frequency) => {
+            let kept = found.slot.with_frequency(frequency);
+            let at = session.store.index().at(found.page, found.position);
+            // A reader that was faster has shown that the entry is in use.
+            let _ = session.store.words.exchange(at, found.slot.word(), kept.word());
+            if purpose == Purpose::Sweep {
+                session.widen_expiry(record.spot, record.expiry);
+            }
+            Ok(false)
+        }
+        Judgement::Collect => go(session, found, record, false, Count::Expirations),
+        Judgement::Evict { ghost } => go(session, found, record, ghost, Count::Evictions),
+        Judgement::Move { label, frequency } => {
+            match moves::copy(session, writer, found, record, label, frequency)? {
+                Copied::Done => {
+                    let Spot { segment, generation, .. } = record.spot;
+                    writer.note_rewritten(segment, generation, record.shape.footprint());
+                    Ok(false)
+                }
+                Copied::NoRoom => go(session, found, record, false, Count::Evictions),
+                Copied::Damaged => go(session, found, record, false, Count::Damaged),
+            }
+        }
+    }
+}
+
+/// The slot, once it is decided whether it is the newest of two versions: else an older one would be back
+/// when the newer goes. `None`: it was the older one.
+fn decided(session: &Session, found: Found) -> Result<Option<Found>> {
+    if !found.slot.is_twin() {
+        return Ok(Some(found));
+    }
+    entries::decide_twins(session, found.page)?;
+    let slot = session.store.index().slot(found.page, found.position);
+    Ok(slot.names_same(found.slot).then_some(Found { slot, ..found }))
+}
+
+/// What the policy judges a record by.
+fn facts_of(
+    session: &Session,
+    writer: &Writer,
+    walk: &Walk,
+    found: Found,
+    record: &Record,
+    force: bool,
+) -> RecordFacts {
+    let store = &session.store;
+    let Spot { segment, generation, .. } = record.spot;
+    let rewritten = writer.rewritten(segment, generation);
+    RecordFacts {
+        label: walk.state.label,
+        frequency: if force { 0 } else { found.slot.frequency() },
+        dead: !record.is_current(store.cleared(), || session.now()),
+        budget_spent: policy::is_budget_spent(rewritten, store.tail(segment)),
+    }
+}
+
+fn go(session: &Session, found: Found, record: &Record, ghost: bool, why: Count) -> Result<bool> {
+    let gone = entries::evict(session, found, Some(record), ghost)? == Released::Gone;
+    if gone {
+        session.count(why, 1);
+    }
+    Ok(gone)
+}

@@ -1,0 +1,174 @@
+//! The pass over the index: each slot is as of the last sync or later, and one whose record did not reach
+//! the disk fails its checks. Slots that fit no segment go, slots that a split moved to a page which is not
+//! durable go back there, and what is left is counted.
+
+use super::active::Active;
+use super::duplicates::Tags;
+use crate::format::control::TABLE_SEGMENTS;
+use crate::format::page::{self, GROUP_SLOTS, Home, PAGE_SLOTS, PageId};
+use crate::format::place::SegmentId;
+use crate::format::segment::StateWord;
+use crate::format::slot::Slot;
+use crate::store::Store;
+use crate::sys::words::Words;
+
+/// What slots may name in a segment.
+#[derive(Clone, Copy, Debug, Default)]
+struct Extent {
+    generation_low: u8,
+    /// Bytes from its start that are allocated and in the file.
+    length: u64,
+}
+
+/// The pass, and what it has found.
+#[derive(Debug)]
+pub struct Pass<'a> {
+    store: &'a Store,
+    /// Pages of the index, and those of them that a completed sync covers.
+    pages: u64,
+    durable: u64,
+    /// Segments that go on taking chunks; a reader needs none.
+    pub active: Vec<Active>,
+    extents: Vec<Extent>,
+    /// Entries in each segment.
+    pub live: Vec<u32>,
+    /// Whether some slots may be duplicates.
+    pub twins: bool,
+}
+
+impl<'a> Pass<'a> {
+    /// A pass over so many pages, of which so many are durable.
+    pub fn new(store: &'a Store, pages: u64, durable: u64, active: Vec<Active>) -> Self {
+        Self {
+            store,
+            pages,
+            durable,
+            active,
+            extents: extents(store),
+            live: vec![0; usize::from(TABLE_SEGMENTS)],
+            twins: false,
+        }
+    }
+
+    /// Empties what names nothing, and brings back what was moved to pages that are not durable.
+    pub fn settle(&self) {
+        for page in (0..self.pages).map(PageId::new) {
+            let home = Home::new(page, self.store.geometry.level, self.pages);
+            for first in (0..PAGE_SLOTS).step_by(GROUP_SLOTS) {
+                let at = self.store.geometry.slot_at(page, first);
+                let group: [u64; GROUP_SLOTS] = self.store.words.load_all(at);
+                for (position, word) in (first..).zip(group) {
+                    if word != 0 {
+                        self.settle_slot(page, position, Slot::from_word(word), home);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Empties foreign slots, marks duplicates, and counts.
+    pub fn count(&mut self) {
+        for page in (0..self.pages).map(PageId::new) {
+            self.count_page(page);
+        }
+    }
+
+    /// Lets a slot name a copy in `to` instead of its record in `from`.
+    pub fn repoint(&mut self, page: PageId, position: usize, slot: Slot, from: SegmentId) {
+        self.set(page, position, slot);
+        self.live[usize::from(from.get())] -= 1;
+        if let Some(place) = self.store.geometry.locate(slot.address()) {
+            self.live[usize::from(place.0.get())] += 1;
+            self.note(slot, place);
+        }
+    }
+
+    #[inline]
+    fn settle_slot(&self, page: PageId, position: usize, slot: Slot, home: Home) {
+        let is_void = |place| self.active.iter().any(|a| a.is_void(self.store, slot, place));
+        let stays =
+            slot.is_ghost() || self.fitting_place(slot).is_some_and(|place| !is_void(place));
+        if !stays {
+            self.set(page, position, Slot::EMPTY);
+            return;
+        }
+        if home.has(slot) {
+            return;
+        }
+        // Foreign: the page it was moved to may not have reached the disk.
+        let moved = page::moved_to(page, slot, self.store.geometry.level)
+            .filter(|moved| (self.durable..self.pages).contains(&moved.get()));
+        if let Some(moved) = moved.filter(|moved| self.slot(*moved, position).is_empty()) {
+            self.set(moved, position, slot);
+        }
+    }
+
+    fn count_page(&mut self, page: PageId) {
+        let home = Home::new(page, self.store.geometry.level, self.pages);
+        let mut words: [u64; PAGE_SLOTS] =
+            self.store.words.load_all(self.store.geometry.slot_at(page, 0));
+        for (position, word) in words.iter_mut().enumerate() {
+            if *word != 0 && !home.has(Slot::from_word(*word)) {
+                *word = 0;
+                self.set(page, position, Slot::EMPTY);
+            }
+        }
+        let tags = Tags::of(&words);
+        for (position, word) in words.iter().enumerate() {
+            let slot = Slot::from_word(*word);
+            if !slot.is_live() {
+                continue;
+            }
+            if let Some(place) = self.store.geometry.locate(slot.address()) {
+                self.live[usize::from(place.0.get())] += 1;
+                self.note(slot, place);
+            }
+            let is_twin = tags.has_twin(&words, position);
+            if is_twin != slot.is_twin() {
+                self.set(page, position, slot.with_twin(is_twin));
+            }
+            self.twins |= is_twin;
+        }
+    }
+
+    #[inline]
+    fn note(&mut self, slot: Slot, place: (SegmentId, u64)) {
+        for active in &mut self.active {
+            active.note(self.store, slot, place);
+        }
+    }
+
+    /// The slot as it is now.
+    pub fn slot(&self, page: PageId, position: usize) -> Slot {
+        self.store.index().slot(page, position)
+    }
+
+    fn set(&self, page: PageId, position: usize, slot: Slot) {
+        self.store.words.store(self.store.geometry.slot_at(page, position), slot.word());
+    }
+
+    /// The place of a record that a slot names, if it is of the present generation and allocated. The
+    /// segment may be free by now: then the slot is as of before its record was moved, and the move is
+    /// undone.
+    #[inline]
+    fn fitting_place(&self, slot: Slot) -> Option<(SegmentId, u64)> {
+        let (segment, within) = self.store.geometry.locate(slot.address())?;
+        let extent = self.extents.get(usize::from(segment.get()))?;
+        let fits = extent.generation_low == slot.generation_low() && within < extent.length;
+        fits.then_some((segment, within))
+    }
+}
+
+/// The extents of the segments that begin in the file.
+fn extents(store: &Store) -> Vec<Extent> {
+    let geometry = &store.geometry;
+    let in_file = store.words.log.length();
+    let of = |segment: SegmentId| {
+        let state = StateWord::decode(store.load(geometry.state_at(segment)))?;
+        let in_file = in_file.saturating_sub(geometry.segment_start(segment));
+        let length = if state.allocated <= geometry.segment_bytes() { state.allocated } else { 0 };
+        Some(Extent { generation_low: state.generation.low(), length: length.min(in_file) })
+    };
+    let count = crate::config::segments_in(geometry, in_file + geometry.segment_bytes() - 1);
+    (0..count as u16).map(|id| of(SegmentId::new(id)).unwrap_or_default()).collect()
+}

@@ -1,0 +1,96 @@
+//! The steps of recovery, in their order, each durable before the next where that matters.
+
+use super::active;
+use super::epoch::raise_epoch;
+use super::pass::Pass;
+use super::table::{clear_processes, set_control, set_segments};
+use crate::directory::write_limits;
+use crate::entries::{UnpublishedCopy, index_bytes, unpublished_copies};
+use crate::error::Result;
+use crate::format::LOG_FILE;
+use crate::format::control;
+use crate::format::identity::Identity;
+use crate::format::page::{PAGE_BYTES, PAGE_SLOTS, PageId, page_limit};
+use crate::format::place::SegmentId;
+use crate::request::Request;
+use crate::store::Store;
+use crate::sys::words::Words;
+
+/// Recovers a store; `index_length` is that of the index file, all of it allocated. Without `flush` it is
+/// done on a private copy, and the files stay as they are.
+pub fn recover(
+    request: &Request,
+    identity: &Identity,
+    store: &Store,
+    index_length: u64,
+    flush: Option<&dyn Fn() -> Result<()>>,
+) -> Result<()> {
+    let durable_now = || flush.map_or(Ok(()), |flush| flush());
+    let shared = flush.is_some();
+    raise_epoch(&request.path(LOG_FILE), store)?;
+    durable_now()?;
+    write_limits(&store.words, &identity.limits);
+    let in_file = pages_in(store, index_length);
+    let pages = store.load(control::PAGES).clamp(1 << store.geometry.level, in_file);
+    let durable = store.load(control::PAGES_DURABLE).min(pages);
+    let active = if shared { active::find(store) } else { Vec::new() };
+    let mut pass = Pass::new(store, pages, durable, active);
+    // A reader makes no page, so it needs none emptied; on tmpfs that would allocate them.
+    if shared {
+        empty_pages(store, pages..in_file);
+    }
+    pass.settle();
+    durable_now()?;
+    pass.count();
+    let index_granted = index_bytes(in_file);
+    if shared && !is_any_segment_free(store, &pass, index_granted) {
+        redo_moves(store, &mut pass, pages);
+    }
+    durable_now()?;
+    set_segments(store, &pass, shared);
+    set_control(store, &pass, pages, index_granted);
+    clear_processes(store, shared);
+    durable_now()?;
+    store.words.store(control::PAGES_DURABLE, pages);
+    store.words.store(control::CREATED, 1);
+    Ok(())
+}
+
+/// Pages that an index of this length may have.
+fn pages_in(store: &Store, index_length: u64) -> u64 {
+    let first = 1 << store.geometry.level;
+    let most = page_limit(store.geometry.level);
+    (index_length / PAGE_BYTES).saturating_sub(1).clamp(first, most)
+}
+
+/// What stands behind the last page is of splits that did not become durable.
+fn empty_pages(store: &Store, pages: std::ops::Range<u64>) {
+    for page in pages.map(PageId::new) {
+        for position in 0..PAGE_SLOTS {
+            store.words.store(store.geometry.slot_at(page, position), 0);
+        }
+    }
+}
+
+/// Whether the limit leaves room for more segments than have entries.
+fn is_any_segment_free(store: &Store, pass: &Pass<'_>, index_granted: u64) -> bool {
+    let allowed = store.share().saturating_sub(index_granted) >> store.geometry.segment_shift;
+    let used = pass.live.iter().filter(|&&count| count > 0).count() as u64;
+    used < allowed
+}
+
+/// Where no segment is free, moves that the end of the other boot cut short are done again, so that one
+/// becomes free.
+fn redo_moves(store: &Store, pass: &mut Pass<'_>, pages: u64) {
+    let mut copies = Vec::new();
+    let holds = |segment: SegmentId| pass.live[usize::from(segment.get())] > 0;
+    unpublished_copies(store, pages, holds, |copy| copies.push(copy));
+    for UnpublishedCopy { found, old, new } in copies {
+        // A second copy of the same.
+        if pass.slot(found.page, found.position) != found.slot {
+            continue;
+        }
+        let slot = found.slot.with_place(new.address, new.generation);
+        pass.repoint(found.page, found.position, slot, old.spot.segment);
+    }
+}

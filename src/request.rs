@@ -1,0 +1,128 @@
+//! What an opener asks for, what opening tells it, and the errors of opening that several rooms have.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use crate::config::Options;
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::FORMAT_VERSION;
+use crate::sync::SyncHook;
+use crate::sys::clock::{self, Clock};
+
+/// What tests set instead of asking the operating system.
+#[derive(Clone, Debug, Default)]
+pub struct Seams {
+    /// Milliseconds that the clock shows.
+    pub clock: Option<Arc<AtomicU64>>,
+    /// The boot id.
+    pub boot_id: Option<[u64; 2]>,
+    /// The type of the file system, as statfs tells it.
+    pub file_system: Option<i64>,
+    /// Id and seed of a store that is created.
+    pub random: Option<[u64; 3]>,
+    /// Called around the flushes of a sync.
+    pub sync_hook: Option<SyncHook>,
+}
+
+/// What opening found and did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Opening {
+    /// The store was created.
+    pub created: bool,
+    /// The store was last used in another boot (or was copied), and its index was mended.
+    pub other_boot: bool,
+    /// Why the store begins empty though there was one.
+    pub started_empty: Option<String>,
+}
+
+/// Where a store is and how it was asked for.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The directory.
+    pub directory: PathBuf,
+    /// The options.
+    pub options: Options,
+    /// What tests set.
+    pub seams: Seams,
+}
+
+impl Request {
+    /// The path of a file of the store.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
+
+    /// The clock that this opener goes by.
+    pub fn clock(&self) -> Clock {
+        self.seams.clock.clone().map_or_else(Clock::default, Clock::by_hand)
+    }
+
+    /// The boot that this is.
+    pub fn boot_id(&self) -> Result<[u64; 2]> {
+        if let Some(id) = self.seams.boot_id {
+            return Ok(id);
+        }
+        clock::boot_id().map_err(|error| {
+            if error.kind() != io::ErrorKind::NotFound {
+                return Error::io(Path::new(clock::BOOT_ID_FILE), "cannot read it", error);
+            }
+            Error::new(
+                ErrorKind::Unsupported,
+                Path::new(clock::BOOT_ID_FILE),
+                format!("cannot read the boot id ({error})"),
+                "Mount /proc where the program runs.",
+            )
+        })
+    }
+
+    /// The request to open the store as it is by now: the limits are the store's, not this opener's
+    /// any more.
+    pub fn again(&self) -> Self {
+        let mut request = self.clone();
+        request.options.max_entries = None;
+        request.options.max_bytes = None;
+        request.options.ttl_ms = None;
+        request.options.min_free = None;
+        request.options.create = false;
+        request
+    }
+
+    /// The error of a directory that holds no store.
+    pub fn not_a_store(&self, what: &str, next: &str) -> Error {
+        Error::new(ErrorKind::NotAStore, &self.directory, what, next)
+    }
+}
+
+/// A file of the store of a version that is not known here.
+pub fn newer(path: &Path, version: u32) -> Error {
+    Error::new(
+        ErrorKind::NewerVersion,
+        path,
+        format!("format version {version} is newer than {FORMAT_VERSION}, the newest known here"),
+        "Use a newer larder, or another directory.",
+    )
+}
+
+/// A file of the store that is not what it should be.
+pub fn damaged(path: &Path, what: &str) -> Error {
+    Error::new(
+        ErrorKind::Damaged,
+        path,
+        what,
+        "Put the right file back, or delete the directory to start with an empty cache.",
+    )
+}
+
+/// Something stands where a file of the store should be, or it cannot be opened.
+pub fn unusable(path: &Path, error: io::Error) -> Error {
+    match error.raw_os_error() {
+        None if error.kind() == io::ErrorKind::InvalidInput => damaged(path, &error.to_string()),
+        Some(libc::EISDIR) => damaged(path, "it is a directory"),
+        Some(libc::ELOOP) => damaged(path, "it is a symbolic link that leads nowhere"),
+        Some(libc::ENXIO | libc::ENODEV) => damaged(path, "it is no regular file"),
+        _ => Error::io(path, "cannot open it", error),
+    }
+}

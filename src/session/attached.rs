@@ -1,0 +1,246 @@
+//! The session: one process attached to a store, and the one way in which it changes shared words.
+//!
+//! Each change is a transaction: decided while the store's lock is held, stored as a whole. Within the
+//! process a mutex stands before that lock, which parts processes and not their threads.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use super::counters::{Count, Counters};
+use super::disk::Disk;
+use super::medium::Medium;
+use super::pins::Pins;
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::control;
+use crate::format::intent::WordAt;
+use crate::format::lock::{ProcessSlot, process_lock_byte};
+use crate::format::page::PageId;
+use crate::format::place::{Lsn, Millis};
+use crate::format::{INDEX_FILE, LOG_FILE};
+use crate::store::Store;
+use crate::sys::clock::Clock;
+use crate::sys::lock::LockFile;
+use crate::sys::memory::Memory;
+use crate::transaction::{Changes, Liveness, Robbed, Transactions};
+
+impl Liveness for LockFile {
+    fn is_dead(&self, slot: ProcessSlot) -> bool {
+        // Where the kernel does not tell, nobody is declared dead.
+        !self.is_locked_elsewhere(process_lock_byte(slot)).unwrap_or(true)
+    }
+}
+
+/// A process's place among the users of a store: gone when the lock is.
+#[derive(Debug)]
+pub struct Attachment<L = LockFile> {
+    /// Its process slot.
+    pub slot: ProcessSlot,
+    /// Its locks: the byte of the slot, and those of fills.
+    pub locks: L,
+}
+
+/// One process, attached to a store.
+#[derive(Debug)]
+pub struct Session<M = Memory, L = LockFile> {
+    /// The store.
+    pub store: Store<M>,
+    /// `None` for a reader that writes nothing.
+    pub attachment: Option<Attachment<L>>,
+    /// Segments pinned by views.
+    pub pins: Pins,
+    /// What happened.
+    pub counters: Counters,
+    /// The clock.
+    pub clock: Clock,
+    /// The disk.
+    pub disk: Disk,
+    directory: PathBuf,
+    lock_timeout: Duration,
+    /// Held through every transaction.
+    gate: Mutex<()>,
+    /// The lock word that was last given up on: it is not waited for again while unchanged.
+    stuck: AtomicU64,
+}
+
+/// What a transaction is to do, decided while the lock is held.
+pub enum Decision<T> {
+    /// Store the changes.
+    Commit(T),
+    /// Make this page of the index.
+    Split(PageId, T),
+    /// Nothing.
+    Leave(T),
+}
+
+/// What a session is told of its handle.
+#[derive(Debug)]
+pub struct Settings {
+    /// The store's directory.
+    pub directory: PathBuf,
+    /// The clock.
+    pub clock: Clock,
+    /// The disk.
+    pub disk: Disk,
+    /// How long to wait for the lock.
+    pub lock_timeout: Duration,
+}
+
+impl<M: Medium, L: Liveness> Session<M, L> {
+    /// A session of a process that is attached, or reads alone.
+    pub fn new(store: Store<M>, attachment: Option<Attachment<L>>, settings: Settings) -> Self {
+        Self {
+            store,
+            attachment,
+            pins: Pins::default(),
+            counters: Counters::default(),
+            clock: settings.clock,
+            disk: settings.disk,
+            directory: settings.directory,
+            lock_timeout: settings.lock_timeout,
+            gate: Mutex::default(),
+            stuck: AtomicU64::new(u64::MAX),
+        }
+    }
+
+    /// The store's directory.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// This process, which must be attached.
+    #[inline]
+    pub fn attachment(&self) -> Result<&Attachment<L>> {
+        self.attachment.as_ref().ok_or_else(|| self.read_only())
+    }
+
+    /// Takes the lock, asks `decide` (again, whenever the lock was lost meanwhile), and does it. `decide`
+    /// is told the LSN of what it commits.
+    #[inline]
+    pub fn transact<T>(
+        &self,
+        mut decide: impl FnMut(Lsn, &mut Changes) -> Decision<T>,
+    ) -> Result<T> {
+        let Attachment { slot, locks } = self.attachment()?;
+        let _gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
+        let Store { words, geometry } = &self.store;
+        let transactions = Transactions { words, geometry, me: *slot, liveness: locks };
+        loop {
+            let is_stuck = self.stuck.load(Ordering::Relaxed) == self.store.load(control::LOCK);
+            let deadline = if is_stuck { Duration::ZERO } else { self.lock_timeout };
+            let held = transactions.hold(&mut words.patience(deadline)).map_err(|stuck| {
+                self.stuck.store(stuck.0.encode(), Ordering::Relaxed);
+                self.busy("a process that does not move holds the write lock")
+            })?;
+            let mut changes = Changes::default();
+            let decision = decide(held.lsn(), &mut changes);
+            self.seen_whole()?;
+            match decision {
+                Decision::Leave(answer) => return Ok(answer),
+                Decision::Commit(answer) => match held.commit(&changes) {
+                    Ok(()) => return Ok(answer),
+                    Err(Robbed) => continue,
+                },
+                Decision::Split(page, answer) => match held.split(page) {
+                    Ok(()) => return Ok(answer),
+                    Err(Robbed) => continue,
+                },
+            }
+        }
+    }
+
+    /// An error if something may have been taken for missing because a file's length was not to be had.
+    #[inline]
+    pub fn seen_whole(&self) -> Result<()> {
+        match self.store.words.unseen() {
+            None => Ok(()),
+            Some((at, error)) => Err(self.io_error(at, "cannot see how long it is", error)),
+        }
+    }
+
+    /// Now.
+    #[inline]
+    pub fn now(&self) -> Millis {
+        self.clock.now()
+    }
+
+    /// Whether the disk has been found full of late, so that nothing new is allocated.
+    pub fn is_disk_full(&self) -> bool {
+        self.disk.is_full(|| self.now())
+    }
+
+    /// Counts something.
+    #[inline]
+    pub fn count(&self, count: Count, more: u64) {
+        if self.counters.add(count, more) {
+            self.flush_own_counters();
+        }
+    }
+
+    #[cold]
+    fn flush_own_counters(&self) {
+        if let Some(attachment) = &self.attachment {
+            self.counters.flush_own(&self.store, attachment.slot);
+        }
+    }
+
+    /// Adds what this process counted to what all see.
+    #[cold]
+    pub fn flush_counters(&self) {
+        if let Some(attachment) = &self.attachment {
+            self.counters.flush(&self.store, attachment.slot);
+        }
+    }
+
+    #[cold]
+    fn read_only(&self) -> Error {
+        Error::new(
+            ErrorKind::ReadOnly,
+            &self.directory,
+            "the cache was opened for reading only",
+            "Open it without read_only to change it.",
+        )
+    }
+
+    /// The error of a wait that took too long.
+    #[cold]
+    pub fn busy(&self, what: &str) -> Error {
+        Error::new(
+            ErrorKind::Busy,
+            &self.directory.join(LOG_FILE),
+            what,
+            "Let it run or kill it, or allow a longer lock_timeout, and try again.",
+        )
+    }
+
+    /// The error of a store in which nothing at all fits.
+    #[cold]
+    pub fn full(&self) -> Error {
+        Error::new(
+            ErrorKind::Full,
+            &self.directory.join(LOG_FILE),
+            "there is no room for the entry, and nothing left that could be evicted",
+            "Free some space on the file system, or raise max_bytes.",
+        )
+    }
+
+    /// An error of the operating system about the file that a place is in.
+    #[cold]
+    pub fn io_error(&self, at: WordAt, what: &str, source: std::io::Error) -> Error {
+        let name = if at.is_index() { INDEX_FILE } else { LOG_FILE };
+        Error::io(&self.directory.join(name), what, source)
+    }
+
+    /// An error of the operating system about the log.
+    #[cold]
+    pub fn log_error(&self, what: &str, source: std::io::Error) -> Error {
+        self.io_error(WordAt::log(0), what, source)
+    }
+
+    /// An error of the operating system about the index.
+    #[cold]
+    pub fn index_error(&self, what: &str, source: std::io::Error) -> Error {
+        self.io_error(WordAt::index(0), what, source)
+    }
+}

@@ -1,0 +1,75 @@
+//! What is beneath a store's words: files with space on a disk, and time to wait in. Behind a trait, so
+//! that a model checker can run reservation and reuse on memory and waits of its own.
+
+use std::io;
+use std::time::Duration;
+
+use crate::format::intent::WordAt;
+use crate::sys::mapping::Mapping;
+use crate::sys::memory::Memory;
+use crate::sys::words::Words;
+use crate::transaction::{Clocked, Patience};
+
+/// Shared words with a disk beneath them. A place says by itself in which of the two files it is.
+pub trait Medium: Words {
+    /// How one waits for the lock.
+    type Patience: Patience;
+    /// Patience for so long.
+    fn patience(&self, deadline: Duration) -> Self::Patience;
+    /// Allocates the space of a range. Bytes that are there stay.
+    fn allocate(&self, at: WordAt, bytes: u64) -> io::Result<()>;
+    /// Gives the space of a range back, which then reads as zeros.
+    fn give_back(&self, at: WordAt, bytes: u64) -> io::Result<()>;
+    /// Faults the pages of a range in, to write; an error rather than a signal where there is no space.
+    fn populate(&self, at: WordAt, bytes: u64) -> io::Result<()>;
+    /// Bytes of the file system that may still be taken.
+    fn free_space(&self) -> io::Result<u64>;
+    /// Copies bytes to a place; nothing if it does not exist.
+    fn write(&self, at: WordAt, bytes: &[u8]);
+    /// Asks the processor for the lines of a range, which is about to be written.
+    fn prefetch_range(&self, at: WordAt, bytes: u64);
+    /// A place in a file whose length could not be seen of late, and why: what lies behind the end as
+    /// last seen reads as if it were not there, and nothing must be changed on the strength of that.
+    fn unseen(&self) -> Option<(WordAt, io::Error)>;
+}
+
+impl Medium for Memory {
+    type Patience = Clocked;
+
+    #[inline]
+    fn patience(&self, deadline: Duration) -> Clocked {
+        Clocked::new(deadline)
+    }
+
+    fn allocate(&self, at: WordAt, bytes: u64) -> io::Result<()> {
+        self.mapping(at).allocate(at.offset(), bytes)
+    }
+
+    fn give_back(&self, at: WordAt, bytes: u64) -> io::Result<()> {
+        self.mapping(at).punch(at.offset(), bytes)
+    }
+
+    fn populate(&self, at: WordAt, bytes: u64) -> io::Result<()> {
+        self.mapping(at).populate(at.offset(), bytes)
+    }
+
+    fn free_space(&self) -> io::Result<u64> {
+        self.log.file_system().map(|found| found.free)
+    }
+
+    #[inline]
+    fn write(&self, at: WordAt, bytes: &[u8]) {
+        self.mapping(at).write(at.offset(), bytes);
+    }
+
+    #[inline]
+    fn prefetch_range(&self, at: WordAt, bytes: u64) {
+        self.mapping(at).prefetch(at.offset(), bytes);
+    }
+
+    #[inline]
+    fn unseen(&self) -> Option<(WordAt, io::Error)> {
+        let of = |mapping: &Mapping, at| mapping.seen_whole().err().map(|error| (at, error));
+        of(&self.log, WordAt::log(0)).or_else(|| of(&self.index, WordAt::index(0)))
+    }
+}

@@ -1,0 +1,25 @@
+//! The session: a process attached to a store, and what it does with the log's segments. Generic over what
+//! is beneath, so that the model checkers run reservation, writing, taking and freeing as they are.
+//!
+//! From the lowest: `counters`, `pins` (what keeps a segment from being reused), `disk` and `medium` (what
+//! is beneath); `attached` is the session itself with its transactions; `take` puts free segments to
+//! use, `chunks` finds room in them, `write` fills it, `free` makes a segment free again.
+
+mod attached;
+mod chunks;
+pub mod counters;
+mod disk;
+mod free;
+mod medium;
+pub mod pins;
+mod take;
+mod write;
+
+pub use attached::{Attachment, Decision, Session, Settings};
+pub use chunks::{Chunks, Wanted};
+pub use counters::Count;
+pub use disk::Disk;
+pub use medium::Medium;
+pub use pins::Writing;
+pub use take::Takeable;
+pub use write::Attributes;

@@ -1,0 +1,16 @@
+//! The store: its words and where they are, and what one reads from them. Generic over the words, so that
+//! the model checkers run it; what needs bytes is of mapped files alone.
+//!
+//! From the lowest: `readings` has the store itself and single words, `records` goes from a slot to
+//! checked bytes, `cursor` over the records of a segment; `transitions` and `barrier` say what becomes
+//! of a segment, and when it may be used again.
+
+pub mod barrier;
+mod cursor;
+mod readings;
+mod records;
+pub mod transitions;
+
+pub use cursor::Cursor;
+pub use readings::{Store, active_at};
+pub use records::{Record, Spot, committed_at, read_key};
