@@ -1,9 +1,10 @@
 //! The graph of a package's files: its circles, and the orders that go down.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 
 use super::imports::{Import, imports};
-use super::sources::Package;
+use super::sources::{Package, packages};
 use super::tree::Tree;
 use super::types::Types;
 
@@ -16,6 +17,14 @@ pub struct Graph {
     /// What the checker does not see: files that no module declares, and paths that it cannot
     /// follow.
     pub unseen: Vec<String>,
+}
+
+/// The graphs of all packages, by their folders: made once, as it takes a second.
+pub fn graphs() -> &'static BTreeMap<String, Graph> {
+    static GRAPHS: LazyLock<BTreeMap<String, Graph>> = LazyLock::new(|| {
+        packages().iter().map(|package| (package.folder.clone(), Graph::of(package))).collect()
+    });
+    &GRAPHS
 }
 
 impl Graph {

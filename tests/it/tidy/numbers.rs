@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::graph::Graph;
+use super::graph::graphs;
 use super::lengths::functions;
 use super::sources::{Package, packages};
 use super::tree::{File, Tree};
@@ -27,7 +27,7 @@ fn describe(package: &Package) {
         };
         row(what, largest(files().flat_map(each)));
     }
-    let circles = Graph::of(package).circles();
+    let circles = graphs()[&package.folder].circles();
     let within = circles.iter().map(Vec::len).sum::<usize>();
     row("circles", format!("{} of {within} files", circles.len()));
     let types = Types::of(&tree);

@@ -2,9 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::graph::{Graph, order};
+use super::graph::{Graph, graphs, order};
 use super::report::assert_none;
-use super::sources::packages;
 use super::tables::{FLOORS, NOT_ORDERED_YET, ORDERS};
 
 /// The tables that say what stands below what.
@@ -139,28 +138,26 @@ fn suggestion(graph: &Graph, folder: &str) -> String {
     }
 }
 
-fn product() -> (Graph, Orders<'static>) {
-    let packages = packages();
-    let product = packages.iter().find(|package| package.folder == "src").unwrap();
+fn product() -> (&'static Graph, Orders<'static>) {
     let orders = Orders { floors: FLOORS, folders: ORDERS, not_yet: NOT_ORDERED_YET };
-    (Graph::of(product), orders)
+    (&graphs()["src"], orders)
 }
 
 #[test]
 fn a_file_imports_only_what_stands_below_it_in_its_folder() {
     let (graph, orders) = product();
-    assert_none("imports that do not go down", orders.not_down(&graph));
+    assert_none("imports that do not go down", orders.not_down(graph));
 }
 
 #[test]
 fn every_file_of_the_product_has_a_place_in_an_order() {
     let (graph, orders) = product();
-    assert_none("to be mended in tests/it/tidy/tables.rs", orders.gaps(&graph));
+    assert_none("to be mended in tests/it/tidy/tables.rs", orders.gaps(graph));
 }
 
 #[test]
 fn no_folder_is_left_without_an_order_that_has_one() {
     let (graph, orders) = product();
-    let by_now = orders.ordered_by_now(&graph);
+    let by_now = orders.ordered_by_now(graph);
     assert_none("to be moved from NOT_ORDERED_YET to ORDERS in tests/it/tidy/tables.rs", by_now);
 }
