@@ -1,6 +1,6 @@
-//! A bar: a figure of larder, and the bound that it is to keep.
+//! A bar: a figure of larder, and what it is to reach.
 
-use Bound::{AtLeast, AtMost};
+use Aim::{AtLeast, AtMost};
 
 use crate::figures::significant;
 
@@ -9,27 +9,27 @@ pub struct Bar {
     /// With how many entries it was measured, where that is to be said.
     pub entries: Option<u64>,
     pub measured: Option<f64>,
-    pub bound: Bound,
+    pub aim: Aim,
 }
 
 #[derive(Clone, Copy)]
-pub enum Bound {
+pub enum Aim {
     AtLeast(f64),
     AtMost(f64),
 }
 
-impl Bound {
-    pub fn holds(self, measured: f64) -> bool {
+impl Aim {
+    pub fn is_reached(self, measured: f64) -> bool {
         match self {
-            AtLeast(bound) => measured >= bound,
-            AtMost(bound) => measured <= bound,
+            AtLeast(aim) => measured >= aim,
+            AtMost(aim) => measured <= aim,
         }
     }
 
     pub fn words(self) -> String {
         match self {
-            AtLeast(bound) => format!(">= {}", significant(bound)),
-            AtMost(bound) => format!("<= {}", significant(bound)),
+            AtLeast(aim) => format!(">= {}", significant(aim)),
+            AtMost(aim) => format!("<= {}", significant(aim)),
         }
     }
 }
@@ -39,13 +39,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bound_that_is_just_reached_holds() {
-        assert!(AtLeast(0.6).holds(0.6) && AtMost(0.6).holds(0.6));
-        assert!(!AtLeast(0.6).holds(0.59) && !AtMost(0.6).holds(0.61));
+    fn an_aim_that_is_met_exactly_is_reached() {
+        assert!(AtLeast(0.6).is_reached(0.6) && AtMost(0.6).is_reached(0.6));
+        assert!(!AtLeast(0.6).is_reached(0.59) && !AtMost(0.6).is_reached(0.61));
     }
 
     #[test]
-    fn what_is_no_number_holds_nowhere() {
-        assert!(!AtLeast(0.6).holds(f64::NAN) && !AtMost(0.6).holds(f64::NAN));
+    fn what_is_no_number_reaches_no_aim() {
+        assert!(!AtLeast(0.6).is_reached(f64::NAN) && !AtMost(0.6).is_reached(f64::NAN));
     }
 }

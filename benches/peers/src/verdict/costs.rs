@@ -1,7 +1,7 @@
 //! The bars of opening, of space, and of what grows with the number of entries or of keys in a call.
 
-use super::bar::Bound::{AtLeast, AtMost};
-use super::bar::{Bar, Bound};
+use super::bar::Aim::{AtLeast, AtMost};
+use super::bar::{Aim, Bar};
 use super::results::{Results, SMALL, own, ratio};
 use crate::summary::{Group, Value};
 use crate::workload::Workload;
@@ -19,9 +19,9 @@ pub fn opening(results: &Results<'_>) -> Vec<Bar> {
             AtLeast(50.0),
         ),
     ];
-    let bar = |(workload, what, value, bound): (_, &str, _, _)| {
+    let bar = |(workload, what, value, aim): (_, &str, _, _)| {
         let group = results.most(workload, SMALL[0]);
-        of_larder(group, what, value, bound)
+        of_larder(group, what, value, aim)
     };
     bars.map(bar).into()
 }
@@ -73,16 +73,16 @@ fn curve(results: &Results<'_>, workload: Workload) -> Bar {
         what: format!("{}: larder / raw at most entries, over that at fewest", workload.name()),
         entries: entries(many),
         measured: curve.map(|(many, few)| many / few),
-        bound: AtLeast(1.0),
+        aim: AtLeast(1.0),
     }
 }
 
 /// A bar of larder on its own.
-fn of_larder(group: Option<&Group<'_>>, what: &str, value: Value, bound: Bound) -> Bar {
+fn of_larder(group: Option<&Group<'_>>, what: &str, value: Value, aim: Aim) -> Bar {
     Bar {
         what: what.to_owned(),
         entries: group.map(|group| group.task.entries),
         measured: own(group, value),
-        bound,
+        aim,
     }
 }

@@ -1,7 +1,7 @@
 //! The bars of threads and processes side by side.
 
+use super::bar::Aim::AtLeast;
 use super::bar::Bar;
-use super::bar::Bound::AtLeast;
 use super::results::{Results, own};
 use crate::cell::Crew;
 use crate::figures;
@@ -13,7 +13,7 @@ pub fn crews(results: &Results<'_>) -> Vec<Bar> {
 
 fn of_size(results: &Results<'_>, size: usize) -> Vec<Bar> {
     let bytes = figures::bytes(size);
-    let bar = |what, measured, bound| Bar { what, entries: None, measured, bound: AtLeast(bound) };
+    let bar = |what, measured, aim| Bar { what, entries: None, measured, aim: AtLeast(aim) };
     let mut bars = Vec::new();
     for crew in [Crew::Threads(2), Crew::Processes(2)] {
         let gain = |peer| results.gain(Workload::Read, size, crew, peer);

@@ -22,13 +22,13 @@ pub fn print(record: &Record) {
     let (mut met, mut missed) = (0, 0);
     for bar in bars(&Results::of(record)) {
         let Some(measured) = bar.measured else { continue };
-        let holds = bar.bound.holds(measured);
+        let reached = bar.aim.is_reached(measured);
         let entries = bar.entries.map(|entries| entries.to_string()).unwrap_or_default();
-        let verdict = if holds { "met" } else { "NOT MET" };
-        let figures = [entries, significant(measured), bar.bound.words()];
+        let verdict = if reached { "met" } else { "NOT MET" };
+        let figures = [entries, significant(measured), bar.aim.words()];
         table.add_row([bar.what].into_iter().chain(figures).chain([verdict.to_owned()]));
-        met += u32::from(holds);
-        missed += u32::from(!holds);
+        met += u32::from(reached);
+        missed += u32::from(!reached);
     }
     for column in table.column_iter_mut().skip(1).take(3) {
         column.set_cell_alignment(CellAlignment::Right);
@@ -65,11 +65,11 @@ mod tests {
         Row { cell, finding: Finding::Measured(Box::new(outcome)) }
     }
 
-    /// The bars of which something was measured, and whether they hold.
+    /// The bars of which something was measured, and whether they are met.
     fn judged(rows: Vec<Row>) -> Vec<(String, bool)> {
         let record = Record::of_rows(rows);
         let bars = bars(&Results::of(&record)).into_iter();
-        bars.filter_map(|bar| Some((bar.what, bar.bound.holds(bar.measured?)))).collect()
+        bars.filter_map(|bar| Some((bar.what, bar.aim.is_reached(bar.measured?)))).collect()
     }
 
     #[test]

@@ -1,7 +1,7 @@
-//! The bars of speed: larder beside other peers, and beside the lower bound.
+//! The bars of speed: larder beside other peers, and beside the lower aim.
 
+use super::bar::Aim::{AtLeast, AtMost};
 use super::bar::Bar;
-use super::bar::Bound::{AtLeast, AtMost};
 use super::results::{LARGE, Results, SMALL, own, ratio};
 use crate::figures;
 use crate::summary::Value;
@@ -10,10 +10,10 @@ use crate::workload::Workload;
 pub fn reads(results: &Results<'_>) -> Vec<Bar> {
     let mut bars = Vec::new();
     for size in SMALL {
-        for (peer, bound) in
+        for (peer, aim) in
             [("raw", 0.6), ("lmdb-writemap", 1.5), ("moka", 1.0), ("candystore", 1.0)]
         {
-            bars.extend(speed(results, Workload::Get, size, peer, bound));
+            bars.extend(speed(results, Workload::Get, size, peer, aim));
         }
         bars.extend(speed(results, Workload::Miss, size, "raw", 0.6));
     }
@@ -29,8 +29,8 @@ pub fn writes(results: &Results<'_>) -> Vec<Bar> {
     let mut bars = Vec::new();
     for workload in [Workload::Fill, Workload::Overwrite] {
         for size in SMALL {
-            for (peer, bound) in [("raw", 0.5), ("candystore", 2.5)] {
-                bars.extend(speed(results, workload, size, peer, bound));
+            for (peer, aim) in [("raw", 0.5), ("candystore", 2.5)] {
+                bars.extend(speed(results, workload, size, peer, aim));
             }
         }
     }
@@ -40,8 +40,8 @@ pub fn writes(results: &Results<'_>) -> Vec<Bar> {
 pub fn churn(results: &Results<'_>) -> Vec<Bar> {
     let (churn, size) = (Workload::Churn, 1 << 10);
     let mut bars = Vec::new();
-    for (peer, bound) in [("raw", 0.3), ("candystore", 4.0), ("foyer", 4.0)] {
-        bars.extend(speed(results, churn, size, peer, bound));
+    for (peer, aim) in [("raw", 0.3), ("candystore", 4.0), ("foyer", 4.0)] {
+        bars.extend(speed(results, churn, size, peer, aim));
     }
     let group = results.usual(churn, size);
     for peer in ["candystore", "foyer"] {
@@ -50,26 +50,20 @@ pub fn churn(results: &Results<'_>) -> Vec<Bar> {
             what: format!("churn 1 KiB: p99.9 / {peer}"),
             entries: None,
             measured: ratio(group, peer, tail),
-            bound: AtMost(1.0),
+            aim: AtMost(1.0),
         });
     }
     bars.push(Bar {
         what: "churn 1 KiB: share of the newest that is there".to_owned(),
         entries: None,
         measured: own(group, |outcome| outcome.detail("newest_kept")),
-        bound: AtLeast(1.0),
+        aim: AtLeast(1.0),
     });
     bars
 }
 
 /// larder's rate as a multiple of a peer's: of operations each on its own, and of overlapping ones.
-fn speed(
-    results: &Results<'_>,
-    workload: Workload,
-    size: usize,
-    peer: &str,
-    bound: f64,
-) -> [Bar; 2] {
+fn speed(results: &Results<'_>, workload: Workload, size: usize, peer: &str, aim: f64) -> [Bar; 2] {
     let group = results.usual(workload, size);
     let kinds: [(&str, Value); 2] = [
         ("each on its own", |outcome| outcome.rate_alone()),
@@ -79,7 +73,7 @@ fn speed(
         what: format!("{} {}: larder / {peer}, {kind}", workload.name(), figures::bytes(size)),
         entries: group.map(|group| group.task.entries),
         measured: ratio(group, peer, rate),
-        bound: AtLeast(bound),
+        aim: AtLeast(aim),
     })
 }
 
@@ -97,6 +91,6 @@ fn beyond_the_pass(
         what: format!("{} {}: time / {what}", workload.name(), figures::bytes(size)),
         entries: group.map(|group| group.task.entries),
         measured: ratio(group, "raw+crc", time),
-        bound: AtMost(most),
+        aim: AtMost(most),
     }
 }

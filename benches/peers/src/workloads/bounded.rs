@@ -15,7 +15,7 @@ use crate::timing::{self, Latencies};
 const CAPACITIES: u64 = 4;
 /// The newest entries after churn: a peer that drops nothing and admits everything has them.
 const NEWEST: u64 = 100;
-/// Part of the entries that fits when the rest is inserted again.
+/// One entry of so many fits, where those that do not are put again after each miss.
 const FITTING: u64 = 8;
 
 pub fn churn(bench: &mut Bench<'_>) -> Result<Outcome> {

@@ -32,7 +32,7 @@ enum Job {
     Write,
 }
 
-/// Which of how many workers one is.
+/// A worker's number, and how many workers there are.
 #[derive(Clone, Copy)]
 struct Place {
     index: usize,

@@ -11,9 +11,9 @@ use crate::peer::Peer;
 
 /// Keys of a call.
 const KEYS: usize = 64;
-/// Calls of several keys in a row of one kind.
+/// Calls of several keys in a series of one kind.
 const CALLS: usize = 16;
-/// Rows are of these kinds in turn.
+/// Series are of these kinds in turn.
 const KINDS: [Kind; 4] = [Kind::Get, Kind::GetMany, Kind::Put, Kind::PutMany];
 
 pub fn beside_single(bench: &mut Bench<'_>) -> Result<Outcome> {
@@ -32,9 +32,9 @@ pub fn beside_single(bench: &mut Bench<'_>) -> Result<Outcome> {
     while done < rounds && begun.elapsed() < bench.cell.limit {
         done += 1;
         for (kind, time) in KINDS.into_iter().zip(&mut times) {
-            let row = Row::of(bench, &mut next);
+            let series = Series::of(bench, &mut next);
             let start = Instant::now();
-            let found = row.carry_out(kind, &*peer, &mut bench.buffer)?;
+            let found = series.carry_out(kind, &*peer, &mut bench.buffer)?;
             *time += start.elapsed();
             let all = if kind.reads() { KEYS * CALLS } else { 0 };
             ensure!(found == all, "{found} of {all} keys found");
@@ -58,13 +58,13 @@ impl Kind {
     }
 }
 
-/// What the calls of a row are given, made before they are timed.
-struct Row {
+/// What the calls of a series are given, made before they are timed.
+struct Series {
     keys: Vec<Vec<Key>>,
     pairs: Vec<Vec<(Key, Vec<u8>)>>,
 }
 
-impl Row {
+impl Series {
     fn of(bench: &mut Bench<'_>, mut next: impl FnMut() -> u64) -> Self {
         let calls: Vec<Vec<u64>> =
             (0..CALLS).map(|_| (0..KEYS).map(|_| next()).collect()).collect();

@@ -11,7 +11,7 @@ use crate::outcome::Outcome;
 use crate::part::Part;
 use crate::workload::Workload;
 
-/// Part of the entries that is put one by one, as a cache's are; the rest is loaded.
+/// One entry of so many is put on its own, as into a cache; the rest is loaded.
 const SINGLE: u64 = 100;
 
 pub fn open(bench: &mut Bench<'_>) -> Result<Outcome> {

@@ -10,7 +10,7 @@ use crate::peer::Peer;
 use crate::timing::{self, Latencies};
 use crate::workload::Workload;
 
-/// Part of the operations that is carried out before anything is timed.
+/// One operation of so many is carried out before anything is timed.
 const WARM_UP: u64 = 4;
 
 pub fn fill(bench: &mut Bench<'_>) -> Result<Outcome> {
