@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use crate::kinds::Part;
+use crate::package::{self, Package};
 
 /// A test binary and the names of its tests.
 #[derive(Debug)]
@@ -19,15 +20,15 @@ pub struct Binary {
     pub tests: Vec<String>,
 }
 
-/// Builds test binaries of the package in `root`.
-pub fn build(root: &Path, target: &Path, profile: &str, parts: &[Part]) -> Result<Vec<Binary>> {
+/// Builds the test binaries of a package's parts.
+pub fn build(package: &Package, profile: &str, parts: &[Part]) -> Result<Vec<Binary>> {
     if parts.is_empty() {
         return Ok(Vec::new());
     }
-    let mut command = Command::new(cargo());
+    let mut command = package::cargo();
     command
-        .current_dir(root)
-        .env("CARGO_TARGET_DIR", target)
+        .current_dir(&package.root)
+        .env("CARGO_TARGET_DIR", &package.target_directory)
         .args(["test", "--all-features", "--no-run", "--message-format=json", "--profile", profile])
         .stderr(Stdio::inherit());
     for part in parts {
@@ -44,15 +45,10 @@ pub fn build(root: &Path, target: &Path, profile: &str, parts: &[Part]) -> Resul
     let built = messages.lines().filter_map(|line| serde_json::from_str(line).ok());
     let binaries = built.filter_map(|message: Value| executable(&message));
     let binaries = binaries.map(|(part, path)| {
-        let tests = list(&path, root)?;
+        let tests = list(&path, &package.root)?;
         Ok(Binary { part, path, tests })
     });
     binaries.collect()
-}
-
-/// The cargo that runs this, or the one in the path.
-pub fn cargo() -> String {
-    std::env::var("CARGO").unwrap_or_else(|_| "cargo".into())
 }
 
 fn executable(message: &Value) -> Option<(Part, PathBuf)> {
@@ -75,25 +71,4 @@ fn list(path: &Path, root: &Path) -> Result<Vec<String>> {
     let output = output.with_context(|| format!("cannot run {}", path.display()))?;
     let text = String::from_utf8_lossy(&output.stdout);
     Ok(text.lines().filter_map(|line| line.strip_suffix(": test")).map(str::to_owned).collect())
-}
-
-/// The directory that cargo builds the package in `root` in.
-pub fn target_directory(root: &Path) -> Result<PathBuf> {
-    let mut command = Command::new(cargo());
-    command.current_dir(root).args(["metadata", "--no-deps", "--format-version", "1"]);
-    let output = command.output().context("cannot run cargo")?;
-    let metadata: Value = serde_json::from_slice(&output.stdout).context("cargo metadata")?;
-    let directory =
-        metadata["target_directory"].as_str().context("cargo tells no target directory")?;
-    Ok(directory.into())
-}
-
-/// Where the package is whose proof this is.
-pub fn root() -> Result<PathBuf> {
-    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let root = own.parent().context("this package stands in no other")?;
-    if !root.join("Cargo.toml").is_file() {
-        bail!("{} holds no package", root.display());
-    }
-    Ok(root.to_owned())
 }

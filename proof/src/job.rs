@@ -1,4 +1,4 @@
-//! One run of a program to its end or a deadline, its output in a log.
+//! A job: one run of a program to its end or a deadline, its output in a log.
 
 use std::fs::{self, File};
 use std::os::unix::process::CommandExt;
@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::said::Said;
 
-/// How a run ended.
+/// How a job ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
     /// With success.
@@ -22,7 +22,7 @@ pub enum End {
     Hung,
 }
 
-/// A run that is over.
+/// A job that is over.
 #[derive(Debug)]
 pub struct Job {
     /// How it ended.
@@ -48,7 +48,7 @@ pub fn run(mut command: Command, log: &Path, deadline: Duration) -> Result<Job> 
             break if status.success() { End::Passed } else { End::Failed };
         }
         if begun.elapsed() >= deadline {
-            // Not waited for yet, so the number is still its own.
+            // It was not waited for yet, so no other process can have its number.
             if let Some(group) = Pid::from_raw(child.id().cast_signed()) {
                 let _ = kill_process_group(group, Signal::KILL);
             }

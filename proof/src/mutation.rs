@@ -53,6 +53,15 @@ pub fn read_all(directory: &Path) -> Result<Vec<Mutation>> {
     Ok(all)
 }
 
+impl Mutation {
+    /// Those of `tests` that must notice.
+    pub fn selected(&self, tests: &[String]) -> Vec<String> {
+        let chosen =
+            |test: &&String| self.tests.iter().any(|begin| test.starts_with(begin.as_str()));
+        tests.iter().filter(chosen).cloned().collect()
+    }
+}
+
 fn parse(name: String, text: &str, path: &Path) -> Result<Mutation> {
     let head: Vec<&str> = text.lines().take_while(|line| !line.starts_with("--- ")).collect();
     let field = |name: &str| {
@@ -75,15 +84,6 @@ fn parse(name: String, text: &str, path: &Path) -> Result<Mutation> {
         hangs: field("hang") == Some("yes"),
         path: path.to_owned(),
     })
-}
-
-impl Mutation {
-    /// Those of `tests` that must notice.
-    pub fn selected(&self, tests: &[String]) -> Vec<String> {
-        let chosen =
-            |test: &&String| self.tests.iter().any(|begin| test.starts_with(begin.as_str()));
-        tests.iter().filter(chosen).cloned().collect()
-    }
 }
 
 #[cfg(test)]

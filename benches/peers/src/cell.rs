@@ -1,12 +1,12 @@
-//! A cell of the comparison: one peer, one workload, one size, one round; and what came of it.
+//! A cell of the comparison: one peer, one task, one round.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::figures;
 use crate::workload::Workload;
 
 /// What to measure; handed to the process that does it.
@@ -31,11 +31,69 @@ pub struct Cell {
     pub directory: PathBuf,
 }
 
-/// Who works.
+/// What peers are compared at: all cells of a task differ in peer and round alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Task {
+    pub workload: Workload,
+    /// Bytes of a value.
+    pub size: usize,
+    pub entries: u64,
+    pub crew: Crew,
+}
+
+/// The threads or processes that work on one store at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Crew {
     Threads(usize),
     Processes(usize),
+}
+
+impl Cell {
+    pub fn task(&self) -> Task {
+        let Self { workload, size, entries, crew, .. } = *self;
+        Task { workload, size, entries, crew }
+    }
+}
+
+impl Task {
+    /// Workload and size, such as "get 1 KiB".
+    pub fn title(&self) -> String {
+        format!("{} {}", self.workload.name(), figures::bytes(self.size))
+    }
+}
+
+/// All of it, as above a table.
+impl fmt::Display for Task {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, size) = (self.workload.name(), figures::bytes(self.size));
+        write!(f, "{name}, {size}, {} entries, {}", self.entries, self.crew)
+    }
+}
+
+#[cfg(test)]
+impl Cell {
+    /// A small cell, for tests that change what they are about.
+    pub fn example(peer: &str) -> Self {
+        let none = Duration::ZERO;
+        Self {
+            peer: peer.to_owned(),
+            workload: Workload::Get,
+            size: 1 << 10,
+            entries: 1000,
+            operations: 1000,
+            crew: Crew::ALONE,
+            round: 0,
+            seed: 0,
+            limit: none,
+            slice: none,
+            settle: none,
+            directory: PathBuf::new(),
+        }
+    }
+}
+
+impl Crew {
+    pub const ALONE: Self = Self::Threads(1);
 }
 
 impl fmt::Display for Crew {
@@ -44,60 +102,6 @@ impl fmt::Display for Crew {
             Self::Threads(1) => write!(f, "1 thread"),
             Self::Threads(count) => write!(f, "{count} threads"),
             Self::Processes(count) => write!(f, "{count} processes"),
-        }
-    }
-}
-
-/// What was measured. What a workload does not measure is absent.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Outcome {
-    /// Operations carried out.
-    pub operations: u64,
-    /// Operations a second, where the next one begins while the last waits for memory.
-    pub rate: Option<f64>,
-    /// An operation on its own.
-    pub mean_ns: Option<f64>,
-    pub p50_ns: Option<u64>,
-    pub p99_ns: Option<u64>,
-    pub p999_ns: Option<u64>,
-    pub max_ns: Option<u64>,
-    /// From the call that opens to the first value.
-    pub open_ns: Option<u64>,
-    /// Share of the reads that found something.
-    pub hit_ratio: Option<f64>,
-    /// Share of the entries that are there, of those that should be.
-    pub kept: Option<f64>,
-    /// Anonymous memory that the store took, in bytes an entry.
-    pub memory_an_entry: Option<f64>,
-    /// Disk that it took, as a multiple of keys and values.
-    pub disk_over_payload: Option<f64>,
-    pub notes: Vec<String>,
-    pub details: BTreeMap<String, f64>,
-}
-
-/// What came of a cell.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Finding {
-    Measured(Box<Outcome>),
-    /// The peer cannot do this, and why.
-    Cannot(String),
-    /// It should have, and did not.
-    Failed(String),
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Row {
-    pub cell: Cell,
-    pub finding: Finding,
-}
-
-impl Row {
-    pub fn outcome(&self) -> Option<&Outcome> {
-        match &self.finding {
-            Finding::Measured(outcome) => Some(outcome),
-            Finding::Cannot(_) | Finding::Failed(_) => None,
         }
     }
 }

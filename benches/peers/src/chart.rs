@@ -1,41 +1,41 @@
-//! A chart for people: a panel for each workload and size, a bar for each peer.
+//! The chart: a panel for each task, a line for each peer.
 
 use std::path::Path;
 
 use anyhow::Result;
 use plotters::prelude::*;
 
-use crate::options::words;
-use crate::run::Record;
+use crate::figures::significant;
+use crate::peers;
+use crate::record::Record;
 use crate::summary::{Group, groups, named};
-use crate::table::{rate, significant};
 
 /// Pixels.
 const PANEL: i32 = 420;
 const NAME: i32 = 110;
 const LABEL: i32 = 80;
-const LINE: i32 = 17;
+const LINE_HEIGHT: i32 = 17;
 const HEAD: i32 = 30;
 const GAP: i32 = 14;
 const COLUMNS: usize = 3;
 
 const OURS: RGBColor = RGBColor(0xC2, 0x55, 0x0A);
-const FLOOR: RGBColor = RGBColor(0x88, 0x88, 0x88);
+const LOWER_BOUND: RGBColor = RGBColor(0x88, 0x88, 0x88);
 const PEER: RGBColor = RGBColor(0x4C, 0x78, 0xA8);
 
 /// `titles` are those of its panels; none: all.
 pub fn draw(record: &Record, titles: &[String], path: &Path) -> Result<()> {
     let groups = groups(record);
     let chosen = if titles.is_empty() { groups.iter().collect() } else { named(&groups, titles) };
-    let panels: Vec<(&Group<'_>, Vec<(&str, f64)>)> = chosen
+    let panels: Vec<(&Group<'_>, Vec<Line<'_>>)> = chosen
         .into_iter()
-        .map(|group| (group, bars(group)))
-        .filter(|(_, bars)| bars.len() > 1)
+        .map(|group| (group, lines(group)))
+        .filter(|(_, lines)| lines.len() > 1)
         .collect();
     let heights: Vec<i32> = panels
         .chunks(COLUMNS)
-        .map(|row| row.iter().map(|(_, bars)| bars.len() as i32 * LINE).max().unwrap_or(0))
-        .map(|bars| HEAD + bars + GAP)
+        .map(|row| row.iter().map(|(_, lines)| lines.len()).max().unwrap_or(0))
+        .map(|lines| HEAD + lines as i32 * LINE_HEIGHT + GAP)
         .collect();
     let height = heights.iter().sum::<i32>() + HEAD;
     let width = PANEL * COLUMNS as i32;
@@ -45,8 +45,8 @@ pub fn draw(record: &Record, titles: &[String], path: &Path) -> Result<()> {
     root.draw(&Text::new(head, (GAP, GAP / 2), ("sans-serif", 13)))?;
     let mut y = HEAD;
     for (row, height) in panels.chunks(COLUMNS).zip(heights) {
-        for (x, (group, bars)) in (0..).step_by(PANEL as usize).zip(row) {
-            panel(&root, (x, y), group, bars)?;
+        for (x, (group, lines)) in (0..).step_by(PANEL as usize).zip(row) {
+            panel(&root, (x, y), group, lines)?;
         }
         y += height;
     }
@@ -54,40 +54,42 @@ pub fn draw(record: &Record, titles: &[String], path: &Path) -> Result<()> {
     Ok(())
 }
 
+/// A peer and its operations a second.
+type Line<'a> = (&'a str, f64);
+
 /// The peers that were measured, fastest first.
-fn bars<'a>(group: &Group<'a>) -> Vec<(&'a str, f64)> {
-    let measured =
-        group.peers.iter().filter_map(|(peer, _)| Some((*peer, group.median(peer, rate)?)));
-    let mut bars: Vec<(&str, f64)> = measured.collect();
-    bars.sort_by(|a, b| b.1.total_cmp(&a.1));
-    bars
+fn lines<'a>(group: &Group<'a>) -> Vec<Line<'a>> {
+    let rate = |peer| group.median(peer, |outcome| outcome.rate);
+    let measured = group.peers.iter().filter_map(|(peer, _)| Some((*peer, rate(peer)?)));
+    let mut lines: Vec<Line<'_>> = measured.collect();
+    lines.sort_by(|(_, rate), (_, other)| other.total_cmp(rate));
+    lines
 }
 
-fn panel<DB: DrawingBackend>(
-    root: &DrawingArea<DB, plotters::coord::Shift>,
+fn panel<Backend: DrawingBackend>(
+    root: &DrawingArea<Backend, plotters::coord::Shift>,
     (x, y): (i32, i32),
     group: &Group<'_>,
-    bars: &[(&str, f64)],
+    lines: &[Line<'_>],
 ) -> Result<()>
 where
-    DB::ErrorType: 'static,
+    Backend::ErrorType: 'static,
 {
-    let (name, size) = (group.workload.name(), words(group.size));
-    let title = format!("{name}, {size}, {} entries, {}", group.entries, group.crew);
+    let title = group.task.to_string();
     root.draw(&Text::new(title, (x + GAP, y), ("sans-serif", 14)))?;
-    let most = bars.first().map_or(1.0, |(_, rate)| *rate);
+    let most = lines.first().map_or(1.0, |(_, rate)| *rate);
     let room = f64::from(PANEL - NAME - LABEL - GAP);
-    for (line, (peer, rate)) in (0..).zip(bars) {
-        let top = y + HEAD / 2 + GAP / 2 + line * LINE;
+    for (line, (peer, rate)) in (0..).zip(lines) {
+        let top = y + HEAD / 2 + GAP / 2 + line * LINE_HEIGHT;
         let end = x + NAME + (rate / most * room).ceil() as i32;
-        let about = crate::peers::find(peer);
+        let about = peers::find(peer);
         let colour = match *peer {
             "larder" => OURS,
-            _ if about.is_some_and(|about| about.floor) => FLOOR,
+            _ if about.is_some_and(|about| about.lower_bound) => LOWER_BOUND,
             _ => PEER,
         };
         root.draw(&Text::new((*peer).to_owned(), (x + GAP, top), ("sans-serif", 12)))?;
-        let bar = [(x + NAME, top + 1), (end, top + LINE - 4)];
+        let bar = [(x + NAME, top + 1), (end, top + LINE_HEIGHT - 4)];
         root.draw(&Rectangle::new(bar, colour.filled()))?;
         let label = significant(rate / 1e3);
         root.draw(&Text::new(label, (end + 4, top), ("sans-serif", 12)))?;

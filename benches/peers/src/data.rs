@@ -1,4 +1,5 @@
-//! Keys, values and the order in which they are asked for: the same for all peers.
+//! Entries and the order in which they are asked for, the same for all peers: their keys, their values, and
+//! the room that they are granted.
 
 use rand::rngs::SmallRng;
 use rand::{Rng, RngExt, SeedableRng};
@@ -6,7 +7,7 @@ use rand_distr::{Distribution, Zipf};
 
 pub type Key = [u8; 16];
 
-/// The key of entry `i`: binary, spread over the whole range, so that no order helps anybody.
+/// The key of entry `i`: binary, spread over the whole range, so that no order helps any peer.
 pub fn key(i: u64) -> Key {
     let mut key = [0; 16];
     key[..8].copy_from_slice(&mix(i).to_le_bytes());
@@ -25,6 +26,18 @@ pub fn mix(i: u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     z ^ (z >> 31)
+}
+
+/// Bytes that an entry is granted where room is bounded.
+pub fn granted(size: usize) -> u64 {
+    /// What is granted besides key and value.
+    const OVERHEAD: u64 = 64;
+    (size + size_of::<Key>()) as u64 + OVERHEAD
+}
+
+/// Entries that are to fit so many bytes.
+pub fn fitting(bytes: u64, size: usize) -> u64 {
+    (bytes / granted(size)).max(1)
 }
 
 /// Places of a value in the noise.

@@ -1,86 +1,76 @@
 //! larder beside what one would otherwise take, measured in one run. See the README beside.
+//!
+//! A file uses only files of floors below its own; within a folder, its `mod.rs` uses its other files.
+//!
+//! | floor | files | what |
+//! |--:|---|---|
+//! | 1 | `workload`, `data`, `outcome`, `machine`, `figures` | what is asked for; entries; what was measured; the machine; figures as text |
+//! | 2 | `cell`, `peer`, `timing` | one measurement; what a peer can do; how operations are timed |
+//! | 3 | `peers/`, `part`, `record` | a file for each peer; processes of this program; all that was measured |
+//! | 4 | `workloads/`, `options`, `summary` | carries a cell out; the command line; rounds into medians |
+//! | 5 | `plan`, `table`, `chart`, `verdict/` | from options to cells; from medians to what people see |
+//! | 6 | `run` | each cell in a process of its own |
+//! | 7 | `main` | the verbs |
 
 mod cell;
 mod chart;
 mod data;
-mod measure;
+mod figures;
+mod machine;
 mod options;
+mod outcome;
+mod part;
 mod peer;
 mod peers;
 mod plan;
+mod record;
 mod run;
 mod summary;
 mod table;
+mod timing;
 mod verdict;
 mod workload;
 mod workloads;
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Parser;
 
-use cell::Cell;
 use options::{Cli, Verb};
-use run::Record;
-use workloads::Bench;
-use workloads::children::Part;
+use record::Record;
 
 fn main() -> Result<()> {
     let Cli { verb, run } = Cli::parse();
     match verb {
-        None => {
-            let record = run::run(&run)?;
-            table::print(&record, &[]);
-            verdict::print(&record);
-            draw(&record, &[], run.svg.as_deref())
-        }
+        None => show(&run::run(&run)?, &[], run.svg.as_deref()),
         Some(Verb::Report { files, only, svg }) => {
-            let record = read(&files)?;
-            table::print(&record, &only);
-            verdict::print(&record);
-            draw(&record, &only, svg.as_deref())
+            show(&Record::read(&files)?, &only, svg.as_deref())
         }
         Some(Verb::Verdict { files }) => {
-            verdict::print(&read(&files)?);
+            verdict::print(&Record::read(&files)?);
             Ok(())
         }
         Some(Verb::List) => {
-            for about in peers::ALL {
-                let version = peers::version(about).unwrap_or_default();
-                println!("{:14} {version:8} {}", about.name, about.settings);
-            }
+            list();
             Ok(())
         }
-        Some(Verb::Part { part, cell, index }) => play(part, &serde_json::from_str(&cell)?, index),
+        Some(Verb::Part { part, cell, index }) => {
+            workloads::play(part, &serde_json::from_str(&cell)?, index)
+        }
     }
 }
 
-fn play(part: Part, cell: &Cell, index: usize) -> Result<()> {
-    let bench = || {
-        let about = peers::find(&cell.peer).context("no such peer")?;
-        anyhow::Ok(Bench::new(cell, about))
-    };
-    match part {
-        Part::Cell => {
-            println!("{}", serde_json::to_string(&workload::measure(cell))?);
-            Ok(())
-        }
-        Part::Holder => workloads::opening::hold(&mut bench()?),
-        Part::Worker => workloads::crews::work_as_process(&mut bench()?, index),
+/// `titles` are those of the overview and the chart; none: all.
+fn show(record: &Record, titles: &[String], svg: Option<&Path>) -> Result<()> {
+    table::print(record, titles);
+    verdict::print(record);
+    svg.map_or(Ok(()), |path| chart::draw(record, titles, path))
+}
+
+fn list() {
+    for about in peers::ALL {
+        let version = peers::version(about).unwrap_or_default();
+        println!("{:14} {version:8} {}", about.name, about.settings);
     }
-}
-
-fn read(files: &[PathBuf]) -> Result<Record> {
-    let read = |path: &PathBuf| -> Result<Record> {
-        let text = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-        serde_json::from_slice(&text).with_context(|| format!("{} is no run", path.display()))
-    };
-    let records = files.iter().map(read).collect::<Result<Vec<_>>>()?;
-    summary::merge(records).context("no files")
-}
-
-fn draw(record: &Record, only: &[String], svg: Option<&Path>) -> Result<()> {
-    svg.map_or(Ok(()), |path| chart::draw(record, only, path))
 }

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 
+use crate::part::Part;
 use crate::workload::Workload;
-use crate::workloads::children::Part;
 
 /// larder beside what one would otherwise take, measured in one run.
 #[derive(Parser)]
@@ -134,9 +134,4 @@ fn bytes(text: &str) -> Result<u64> {
     let (number, bits) = unit.unwrap_or((text, 0));
     let number: u64 = number.trim().parse().context("a number with B, KiB, MiB or GiB")?;
     number.checked_shl(bits).context("too many")
-}
-
-/// Bytes as people write them.
-pub fn words(bytes: usize) -> String {
-    humansize::format_size(bytes, humansize::BINARY.decimal_places(0))
 }

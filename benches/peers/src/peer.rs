@@ -74,8 +74,8 @@ pub struct About {
     /// Whether readers and writers may be several threads.
     pub threads: bool,
     pub views: bool,
-    /// Part of larder's floor, not a thing to choose: measured where it means something.
-    pub floor: bool,
+    /// Whether it is no store to choose, but a lower bound of what one could cost.
+    pub lower_bound: bool,
     /// The largest value.
     pub largest: usize,
     /// It is measured with no more entries than these: otherwise it takes hours.
@@ -106,7 +106,7 @@ impl About {
             processes: Processes::One,
             threads: true,
             views: false,
-            floor: false,
+            lower_bound: false,
             largest: usize::MAX,
             most_entries: u64::MAX,
         }

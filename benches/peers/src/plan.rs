@@ -1,138 +1,68 @@
-//! From options to cells.
+//! From options to what is measured: tasks, the peers that are given them, and their cells.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use clap::ValueEnum;
 
-use crate::cell::{Cell, Crew};
+use crate::cell::{Cell, Crew, Task};
+use crate::data;
 use crate::options::RunOptions;
+use crate::peer::About;
 use crate::peers;
 use crate::workload::Workload;
-use crate::workloads::bounded;
 
-/// One workload at one size, for some peers: they are measured one after the other and compared.
+/// A task, and the peers that are measured at it one after the other.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Group {
-    pub workload: Workload,
-    pub size: usize,
-    pub entries: u64,
-    pub crew: Crew,
+pub struct Planned {
+    pub task: Task,
     pub peers: Vec<String>,
 }
 
-/// Values of the curves are small enough for memory at any number of entries.
+/// What [`Workload::Scale`] stands for, at each number of entries.
 const CURVE: [Workload; 3] = [Workload::Fill, Workload::Get, Workload::Overwrite];
 const OPENINGS: [Workload; 3] = [Workload::Open, Workload::OpenKilled, Workload::OpenReboot];
 
-pub fn plan(options: &RunOptions) -> Result<Vec<Group>> {
+pub fn plan(options: &RunOptions) -> Result<Vec<Planned>> {
     for name in &options.peers {
         peers::find(name).with_context(|| format!("no peer {name}; see `list`"))?;
     }
     for size in &options.sizes {
         ensure!((8..1 << 28).contains(size), "values of {size} bytes are not measured");
     }
-    let mut groups: Vec<Group> = Vec::new();
+    let mut all: Vec<Planned> = Vec::new();
     for workload in workloads(options) {
         let sizes = match options.sizes.as_slice() {
             [] => workload.sizes().to_vec(),
             sizes => sizes.iter().map(|size| *size as usize).collect(),
         };
         for size in sizes {
-            for mut group in of(workload, size, options) {
+            for mut planned in tasks(workload, size, options) {
                 // What a curve shares with the rest is measured once.
-                let same = groups.iter_mut().find(|other| other.is_beside(&group));
-                match same {
+                match all.iter_mut().find(|other| other.task == planned.task) {
                     Some(same) => {
-                        group.peers.retain(|peer| !same.peers.contains(peer));
-                        same.peers.append(&mut group.peers);
+                        planned.peers.retain(|peer| !same.peers.contains(peer));
+                        same.peers.append(&mut planned.peers);
                     }
-                    None => groups.push(group),
+                    None => all.push(planned),
                 }
             }
         }
     }
-    Ok(groups)
+    Ok(all)
 }
 
-fn workloads(options: &RunOptions) -> Vec<Workload> {
-    use clap::ValueEnum;
-    match options.workloads.as_slice() {
-        [] => Workload::value_variants().to_vec(),
-        some => some.to_vec(),
-    }
-}
-
-fn of(workload: Workload, size: usize, options: &RunOptions) -> Vec<Group> {
-    let fitting = options.entries.min(options.payload / size as u64).max(1);
-    let entries = match workload {
-        Workload::Growth | Workload::Many => options.scale.iter().copied().max().unwrap_or(fitting),
-        Workload::Churn => bounded::fitting(options.capacity, size),
-        _ => fitting,
-    };
-    let group = |workload, entries, crew| {
-        let peers = chosen(workload, size, options);
-        Group { workload, size, entries, crew, peers }
-    };
-    let alone = Crew::Threads(1);
-    let threads = options.threads.iter().map(|count| Crew::Threads(*count));
-    let processes = options.processes.iter().map(|count| Crew::Processes(*count));
-    match workload {
-        Workload::Mixed | Workload::Read => {
-            threads.chain(processes).map(|crew| group(workload, entries, crew)).collect()
-        }
-        Workload::Write => threads.map(|crew| group(workload, entries, crew)).collect(),
-        Workload::Scale => {
-            let curve = options.scale.iter().flat_map(|entries| {
-                CURVE.iter().chain(&OPENINGS).map(move |workload| (*workload, *entries))
-            });
-            let engine = chosen(Workload::Scale, size, options);
-            let curve = curve.map(|(workload, entries)| {
-                let peers = engine.iter().filter(|peer| {
-                    !OPENINGS.contains(&workload) || peers::find(peer).is_some_and(|p| !p.floor)
-                });
-                Group { workload, size, entries, crew: alone, peers: peers.cloned().collect() }
-            });
-            curve.collect()
-        }
-        _ => vec![group(workload, entries, alone)],
-    }
-}
-
-/// The peers that were named, or those that mean something here.
-fn chosen(workload: Workload, size: usize, options: &RunOptions) -> Vec<String> {
-    let named = |name: &str| options.peers.iter().any(|peer| peer == name);
-    let means_something = |about: &crate::peer::About| match about.name {
-        "larder" => true,
-        "raw" => !matches!(workload, Workload::OpenReboot | Workload::Beside | Workload::Many),
-        // One pass more is the floor of checked reads of large values.
-        "raw+crc" => {
-            matches!(workload, Workload::View | Workload::Get) && size >= Workload::View.sizes()[0]
-        }
-        _ => !workload.is_of_engine(),
-    };
-    let all = peers::ALL.iter();
-    let of = all.filter(|about| match options.peers.is_empty() {
-        true => means_something(about),
-        false => named(about.name) && (about.name == "larder" || workload != Workload::OpenReboot),
-    });
-    of.map(|about| about.name.to_owned()).collect()
-}
-
-impl Group {
-    fn is_beside(&self, other: &Self) -> bool {
-        let what = |group: &Self| (group.workload, group.size, group.entries, group.crew);
-        what(self) == what(other)
-    }
-
+impl Planned {
     pub fn cell(&self, peer: &str, options: &RunOptions, round: u32, seed: u64) -> Cell {
+        let Task { workload, size, entries, crew } = self.task;
         Cell {
             peer: peer.to_owned(),
-            workload: self.workload,
-            size: self.size,
-            entries: self.entries,
-            operations: options.operations.min(options.traffic / self.size as u64).max(1),
-            crew: self.crew,
+            workload,
+            size,
+            entries,
+            operations: options.operations.min(options.traffic / size as u64).max(1),
+            crew,
             round,
             seed,
             limit: Duration::from_secs_f64(options.limit),
@@ -143,38 +73,110 @@ impl Group {
     }
 }
 
+fn workloads(options: &RunOptions) -> Vec<Workload> {
+    match options.workloads.as_slice() {
+        [] => Workload::value_variants().to_vec(),
+        some => some.to_vec(),
+    }
+}
+
+/// What a workload comes to with values of one size.
+fn tasks(workload: Workload, size: usize, options: &RunOptions) -> Vec<Planned> {
+    let entries = entries(workload, size, options);
+    let peers = chosen(workload, size, options);
+    let by = |crew| Planned { task: Task { workload, size, entries, crew }, peers: peers.clone() };
+    let threads = options.threads.iter().map(|count| Crew::Threads(*count));
+    let processes = options.processes.iter().map(|count| Crew::Processes(*count));
+    match workload {
+        Workload::Mixed | Workload::Read => threads.chain(processes).map(by).collect(),
+        Workload::Write => threads.map(by).collect(),
+        Workload::Scale => curves(size, &peers, options),
+        _ => vec![by(Crew::ALONE)],
+    }
+}
+
+fn entries(workload: Workload, size: usize, options: &RunOptions) -> u64 {
+    let affordable = options.entries.min(options.payload / size as u64).max(1);
+    match workload {
+        Workload::Growth | Workload::Many => {
+            options.scale.iter().copied().max().unwrap_or(affordable)
+        }
+        Workload::Churn => data::fitting(options.capacity, size),
+        _ => affordable,
+    }
+}
+
+/// What [`Workload::Scale`] stands for. A lower bound is not opened.
+fn curves(size: usize, peers: &[String], options: &RunOptions) -> Vec<Planned> {
+    let opens = |peer: &&String| peers::find(peer).is_some_and(|about| !about.lower_bound);
+    let mut curves = Vec::new();
+    for &entries in &options.scale {
+        let task = |workload| Task { workload, size, entries, crew: Crew::ALONE };
+        let planned = |workload, peers| Planned { task: task(workload), peers };
+        curves.extend(CURVE.map(|workload| planned(workload, peers.to_vec())));
+        curves.extend(
+            OPENINGS
+                .map(|workload| planned(workload, peers.iter().filter(opens).cloned().collect())),
+        );
+    }
+    curves
+}
+
+/// The peers that were named, or those that mean something here.
+fn chosen(workload: Workload, size: usize, options: &RunOptions) -> Vec<String> {
+    let named = |name: &str| options.peers.iter().any(|peer| peer == name);
+    let all = peers::ALL.iter();
+    let chosen = all.filter(|about| match options.peers.is_empty() {
+        true => means_something(about, workload, size),
+        false => named(about.name) && (about.name == "larder" || workload != Workload::OpenReboot),
+    });
+    chosen.map(|about| about.name.to_owned()).collect()
+}
+
+fn means_something(about: &About, workload: Workload, size: usize) -> bool {
+    match about.name {
+        "larder" => true,
+        "raw" => !matches!(workload, Workload::OpenReboot | Workload::Beside | Workload::Many),
+        // The pass is the lower bound of checked reads where values are large.
+        "raw+crc" => {
+            matches!(workload, Workload::View | Workload::Get) && size >= Workload::View.sizes()[0]
+        }
+        _ => !workload.is_of_engine(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::options::Cli;
     use clap::Parser;
 
-    fn planned(arguments: &str) -> Vec<Group> {
+    fn planned(arguments: &str) -> Vec<Planned> {
         plan(&Cli::parse_from(arguments.split(' ')).run).unwrap()
     }
 
     #[test]
     fn what_a_curve_shares_with_the_rest_is_measured_once() {
-        let groups = planned("peers --workloads get,scale --sizes 100");
-        let million = |group: &&Group| {
-            group.workload == Workload::Get && group.entries == 1_000_000 && group.size == 100
+        let all = planned("peers --workloads get,scale --sizes 100");
+        let million = |planned: &&Planned| {
+            (planned.task.workload, planned.task.entries) == (Workload::Get, 1_000_000)
         };
-        assert_eq!(groups.iter().filter(million).count(), 1);
-        let peers = groups.iter().find(million).unwrap().peers.iter();
+        assert_eq!(all.iter().filter(million).count(), 1);
+        let peers = all.iter().find(million).unwrap().peers.iter();
         assert_eq!(peers.filter(|peer| *peer == "larder").count(), 1);
     }
 
     #[test]
     fn larger_values_come_in_fewer_entries() {
-        let groups = planned("peers --workloads fill --payload 1GiB");
-        let entries: Vec<u64> = groups.iter().map(|group| group.entries).collect();
+        let all = planned("peers --workloads fill --payload 1GiB");
+        let entries: Vec<u64> = all.iter().map(|planned| planned.task.entries).collect();
         assert_eq!(entries, [1_000_000, 1_000_000, 65_536, 1024]);
     }
 
     #[test]
     fn named_peers_alone_are_measured() {
-        let groups = planned("peers --workloads get,open-reboot --sizes 100 --peers raw,larder");
-        let peers: Vec<String> = groups.into_iter().flat_map(|group| group.peers).collect();
+        let all = planned("peers --workloads get,open-reboot --sizes 100 --peers raw,larder");
+        let peers: Vec<String> = all.into_iter().flat_map(|planned| planned.peers).collect();
         assert_eq!(peers, ["larder", "raw", "larder"]);
     }
 }

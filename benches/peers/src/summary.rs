@@ -1,85 +1,61 @@
 //! Rounds into medians. Two peers are compared within each round; what is told is the median of that.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use crate::cell::{Crew, Finding, Outcome, Row};
-use crate::options::words;
-use crate::run::Record;
-use crate::workload::Workload;
+use crate::cell::{Crew, Task};
+use crate::outcome::{Finding, Outcome};
+use crate::peers;
+use crate::record::{Record, Row};
 
 /// A value of an outcome.
 pub type Value = fn(&Outcome) -> Option<f64>;
 
-/// All that is to be compared: rows of one workload, size, number of entries and crew.
+/// All rows of one task.
 pub struct Group<'a> {
-    pub workload: Workload,
-    pub size: usize,
-    pub entries: u64,
-    pub crew: Crew,
-    /// By peer, in the order in which they were given.
+    pub task: Task,
+    /// By peer, in the order of the tables.
     pub peers: Vec<(&'a str, Vec<&'a Row>)>,
 }
 
-/// Several runs as rounds of one.
-pub fn merge(records: Vec<Record>) -> Option<Record> {
-    let mut records = records.into_iter();
-    let mut merged = records.next()?;
-    for mut record in records {
-        let rounds = merged.rows.iter().map(|row| row.cell.round + 1).max().unwrap_or(0);
-        record.rows.iter_mut().for_each(|row| row.cell.round += rounds);
-        merged.rows.append(&mut record.rows);
-    }
-    Some(merged)
-}
-
 pub fn groups(record: &Record) -> Vec<Group<'_>> {
-    let order: BTreeMap<&str, usize> =
-        crate::peers::ALL.iter().enumerate().map(|(at, about)| (about.name, at)).collect();
     let mut groups: Vec<Group<'_>> = Vec::new();
     for row in &record.rows {
-        let cell = &row.cell;
-        let what = (cell.workload, cell.size, cell.entries, cell.crew);
-        let of = |group: &Group<'_>| (group.workload, group.size, group.entries, group.crew);
-        let at = groups.iter().position(|group| of(group) == what).unwrap_or_else(|| {
-            let (workload, size, entries, crew) = what;
-            groups.push(Group { workload, size, entries, crew, peers: Vec::new() });
+        let task = row.cell.task();
+        let at = groups.iter().position(|group| group.task == task).unwrap_or_else(|| {
+            groups.push(Group { task, peers: Vec::new() });
             groups.len() - 1
         });
         let peers = &mut groups[at].peers;
-        match peers.iter_mut().find(|(name, _)| *name == cell.peer) {
+        match peers.iter_mut().find(|(name, _)| *name == row.cell.peer) {
             Some((_, rows)) => rows.push(row),
-            None => peers.push((&cell.peer, vec![row])),
+            None => peers.push((&row.cell.peer, vec![row])),
         }
     }
     for group in &mut groups {
-        group.peers.sort_by_key(|(name, _)| order.get(name).copied().unwrap_or(usize::MAX));
+        group.peers.sort_by_key(|(name, _)| peers::rank(name));
     }
     groups
 }
 
-/// The groups with these titles, in their order, or all, in which peers are compared; each with the entries
-/// that most peers were measured with.
+/// The groups that compare larder with others by one thread: those with these titles, in their order, or
+/// all. Of several with the same title, the one that most peers were measured for.
 pub fn named<'a, 'r>(groups: &'a [Group<'r>], titles: &[String]) -> Vec<&'a Group<'r>> {
     let compared = |group: &&Group<'_>| {
-        group.crew == Crew::Threads(1)
+        group.task.crew == Crew::ALONE
             && group.peers.len() > 1
             && !group.rows("larder").is_empty()
-            && (titles.is_empty() || titles.contains(&group.title()))
+            && (titles.is_empty() || titles.contains(&group.task.title()))
     };
     let mut named: Vec<&Group<'_>> = groups.iter().filter(compared).collect();
     named.sort_by_key(|group| Reverse(group.peers.len()));
     let mut seen = BTreeSet::new();
-    named.retain(|group| seen.insert(group.title()));
-    named.sort_by_key(|group| titles.iter().position(|title| *title == group.title()));
+    named.retain(|group| seen.insert(group.task.title()));
+    named.sort_by_key(|group| titles.iter().position(|title| *title == group.task.title()));
     named
 }
 
 impl Group<'_> {
-    pub fn title(&self) -> String {
-        format!("{} {}", self.workload.name(), words(self.size))
-    }
-
     pub fn rows(&self, peer: &str) -> &[&Row] {
         self.peers.iter().find(|(name, _)| *name == peer).map_or(&[], |(_, rows)| rows)
     }
@@ -113,7 +89,7 @@ impl Group<'_> {
                 Finding::Failed(reason) => vec![format!("FAILED: {reason}")],
             };
             for note in said {
-                // Figures in it differ from round to round: the first stands for all.
+                // A note's figures differ from round to round: the first note stands for all.
                 let words = |note: &str| note.replace(|c: char| c.is_ascii_digit() || c == '.', "");
                 if !notes.iter().any(|other| words(other) == words(&note)) {
                     notes.push(note);
@@ -138,6 +114,52 @@ pub fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cell::Cell;
+
+    fn row(peer: &str, round: u32, rate: f64) -> Row {
+        let outcome = Outcome { rate: Some(rate), ..Outcome::default() };
+        let cell = Cell { round, ..Cell::example(peer) };
+        Row { cell, finding: Finding::Measured(Box::new(outcome)) }
+    }
+
+    fn noted(peer: &str, note: &str) -> Row {
+        let outcome = Outcome { notes: vec![note.to_owned()], ..Outcome::default() };
+        Row { cell: Cell::example(peer), finding: Finding::Measured(Box::new(outcome)) }
+    }
+
+    #[test]
+    fn peers_are_compared_within_a_round_and_only_where_both_were_measured() {
+        // The machine was ten times as slow in the second round, and raw failed in the third.
+        let mut rows = vec![row("larder", 0, 100.0), row("raw", 0, 200.0)];
+        rows.extend([row("larder", 1, 10.0), row("raw", 1, 20.0), row("larder", 2, 100.0)]);
+        let failed = Finding::Failed("a signal".to_owned());
+        rows.push(Row { finding: failed, ..row("raw", 2, 0.0) });
+        let record = Record::of_rows(rows);
+        let groups = groups(&record);
+        assert_eq!(groups.len(), 1);
+        assert_eq!(groups[0].ratios("larder", "raw", |outcome| outcome.rate), [0.5, 0.5]);
+        assert_eq!(groups[0].notes("raw"), "FAILED: a signal");
+    }
+
+    #[test]
+    fn a_note_whose_figures_alone_differ_is_told_once() {
+        let rows = vec![noted("foyer", "3 % still there"), noted("foyer", "4.5 % still there")];
+        assert_eq!(groups(&Record::of_rows(rows))[0].notes("foyer"), "3 % still there");
+    }
+
+    #[test]
+    fn a_title_stands_for_the_group_with_the_most_peers() {
+        let mut rows = vec![row("larder", 0, 1.0), row("raw", 0, 1.0)];
+        rows.extend(["larder", "raw", "moka"].map(|peer| {
+            let few = Cell { entries: 10, ..Cell::example(peer) };
+            Row { cell: few, ..row(peer, 0, 1.0) }
+        }));
+        let record = Record::of_rows(rows);
+        let groups = groups(&record);
+        let named = named(&groups, &["get 1 KiB".to_owned()]);
+        let entries: Vec<u64> = named.iter().map(|group| group.task.entries).collect();
+        assert_eq!(entries, [10]);
+    }
 
     #[test]
     fn a_median_is_the_middle_or_the_middle_of_two() {

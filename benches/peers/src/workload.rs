@@ -1,13 +1,7 @@
-//! What is asked of the peers.
+//! The workloads: their names, and what is known of each before it is carried out.
 
-use anyhow::Result;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
-
-use crate::cell::{Cell, Crew, Finding};
-use crate::peer::{About, Processes};
-use crate::peers;
-use crate::workloads::{Bench, bounded, crews, growth, many, opening, plain};
 
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ValueEnum,
@@ -55,19 +49,8 @@ pub enum Workload {
 }
 
 impl Workload {
-    /// Whether it tells larder from the machine's limit, and not from its peers.
-    pub fn is_of_engine(self) -> bool {
-        matches!(
-            self,
-            Self::OpenReboot
-                | Self::Read
-                | Self::Write
-                | Self::Beside
-                | Self::View
-                | Self::Many
-                | Self::Growth
-                | Self::Scale
-        )
+    pub fn name(self) -> String {
+        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
     }
 
     /// Bytes of a value, unless they are given.
@@ -86,87 +69,33 @@ impl Workload {
         }
     }
 
-    pub fn name(self) -> String {
-        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+    /// Whether it compares larder with the lower bound alone, and not with other stores.
+    pub fn is_of_engine(self) -> bool {
+        matches!(
+            self,
+            Self::OpenReboot
+                | Self::Read
+                | Self::Write
+                | Self::Beside
+                | Self::View
+                | Self::Many
+                | Self::Growth
+                | Self::Scale
+        )
+    }
+
+    /// Whether it opens what another process has left.
+    pub fn is_opening(self) -> bool {
+        matches!(self, Self::Open | Self::OpenKilled | Self::OpenReboot)
     }
 
     /// Whether values are read back by key while others may have come to their places.
-    fn needs_keys(self) -> bool {
+    pub fn needs_keys(self) -> bool {
         self == Self::GetOrInsert
     }
 
-    fn writes(self) -> bool {
+    /// Whether several threads or processes write at a time.
+    pub fn writes_side_by_side(self) -> bool {
         matches!(self, Self::Mixed | Self::Write | Self::Beside)
     }
-
-    /// Why a peer cannot do this, if it cannot.
-    fn refusal(self, about: &About, cell: &Cell) -> Option<String> {
-        let shared = match cell.crew {
-            Crew::Threads(1) => true,
-            Crew::Threads(_) => about.threads || !self.writes(),
-            Crew::Processes(_) => match about.processes {
-                Processes::One => false,
-                Processes::Readers => !self.writes(),
-                Processes::Any => true,
-            },
-        };
-        let is_opening = matches!(self, Self::Open | Self::OpenKilled | Self::OpenReboot);
-        let reason = if cell.size > about.largest {
-            "values of this size do not fit"
-        } else if is_opening && !about.persists {
-            "keeps nothing"
-        } else if self == Self::View && !about.views {
-            "no views"
-        } else if self.needs_keys() && about.floor {
-            "compares no keys"
-        } else if self == Self::Beside && !about.threads {
-            "one writer and no reader beside it"
-        } else if !shared && matches!(cell.crew, Crew::Processes(_)) {
-            "one process at a time"
-        } else if !shared {
-            "one thread at a time"
-        } else {
-            return None;
-        };
-        Some(reason.to_owned())
-    }
-}
-
-/// Measures a cell, in this process.
-pub fn measure(cell: &Cell) -> Finding {
-    let Some(about) = peers::find(&cell.peer) else {
-        return Finding::Failed("no such peer in this build".to_owned());
-    };
-    if let Some(reason) = cell.workload.refusal(about, cell) {
-        return Finding::Cannot(reason);
-    }
-    match carry_out(Bench::new(cell, about)) {
-        Ok(finding) => finding,
-        Err(error) => Finding::Failed(format!("{error:#}")),
-    }
-}
-
-fn carry_out(mut bench: Bench<'_>) -> Result<Finding> {
-    let outcome = match bench.cell.workload {
-        Workload::Fill => plain::fill(&mut bench),
-        Workload::Get | Workload::GetZipf => plain::get(&mut bench),
-        Workload::View => plain::view(&mut bench),
-        Workload::Miss => plain::miss(&mut bench),
-        Workload::Overwrite => plain::overwrite(&mut bench),
-        Workload::Remove => plain::remove(&mut bench),
-        Workload::Churn => bounded::churn(&mut bench),
-        Workload::GetOrInsert => bounded::get_or_insert(&mut bench),
-        Workload::Open | Workload::OpenKilled | Workload::OpenReboot => opening::open(&mut bench),
-        Workload::Mixed | Workload::Read | Workload::Write => crews::side_by_side(&mut bench),
-        Workload::Beside => crews::beside(&mut bench),
-        Workload::Many => many::beside_single(&mut bench),
-        Workload::Growth => growth::grow(&mut bench),
-        Workload::Scale => anyhow::bail!("stands for other workloads"),
-    };
-    let mut outcome = outcome?;
-    let most = bench.about.most_entries;
-    if most < bench.cell.entries {
-        outcome.notes.insert(0, format!("with {most} entries"));
-    }
-    Ok(Finding::Measured(Box::new(outcome)))
 }

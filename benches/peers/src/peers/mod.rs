@@ -39,6 +39,10 @@ pub const ALL: &[About] = &[
     hashmap::ABOUT,
 ];
 
+pub fn find(name: &str) -> Option<&'static About> {
+    ALL.iter().find(|about| about.name == name)
+}
+
 /// The version of a peer's crate, as it is built in.
 pub fn version(about: &About) -> Option<&'static str> {
     let name = format!("name = \"{}\"", about.package?);
@@ -48,8 +52,9 @@ pub fn version(about: &About) -> Option<&'static str> {
     Some(versions.last()?.1.trim_start_matches("version = ").trim_matches('"'))
 }
 
-pub fn find(name: &str) -> Option<&'static About> {
-    ALL.iter().find(|about| about.name == name)
+/// Where a peer stands in the tables; one that this program was built without, last.
+pub fn rank(name: &str) -> usize {
+    ALL.iter().position(|about| about.name == name).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]

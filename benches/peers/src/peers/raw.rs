@@ -1,5 +1,5 @@
-//! The least it could cost: a mapped file whose pages are in memory, and a table of hashes and offsets in
-//! private memory. It checks no bytes, compares no keys, and forgets all that it has not been asked to
+//! The lower bound of what a store could cost: a mapped file whose pages are in memory, and a table of
+//! hashes and offsets in private memory. It checks no bytes, compares no keys, and forgets all that it has not been asked to
 //! save. Bounded, it is a ring: the oldest is written over.
 
 use std::fs::File;
@@ -19,11 +19,11 @@ pub const ABOUT: About = About {
     processes: Processes::Readers,
     threads: false,
     views: true,
-    floor: true,
+    lower_bound: true,
     ..About::new("raw", "a mapped, pre-faulted file and a table of offsets", open)
 };
 
-/// Raw with one CRC-32 pass over what it reads: the least that a checked read could cost.
+/// Raw with one CRC-32 pass over what it reads: the lower bound of a checked read.
 pub const CHECKED: About = About {
     name: "raw+crc",
     settings: "the same, and one CRC-32 pass over each value read",
@@ -198,7 +198,7 @@ impl Peer for Raw {
 
 impl Drop for Raw {
     fn drop(&mut self) {
-        // Those who only read have nothing to save; a table that is not saved is seen when it is opened.
+        // A process that only read has nothing to save; a table that is not saved is seen when it is opened.
         if self.tail.load(Relaxed) != self.saved_tail {
             let _ = self.save_table();
         }

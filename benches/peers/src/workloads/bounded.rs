@@ -4,25 +4,87 @@ use std::collections::VecDeque;
 
 use anyhow::Result;
 
-use super::{Bench, weigh};
-use crate::cell::Outcome;
-use crate::data::{Key, Order, key};
-use crate::measure::{self, Latencies};
+use super::bench::Bench;
+use crate::data::{Order, granted, key};
+use crate::machine;
+use crate::outcome::Outcome;
 use crate::peer::Peer;
+use crate::timing::{self, Latencies};
 
-/// What is granted for an entry besides key and value.
-const ENTRY_OVERHEAD: u64 = 64;
 /// Capacities of puts that churn goes on for.
 const CAPACITIES: u64 = 4;
-/// The newest entries after churn: who drops nothing and admits everything has them.
+/// The newest entries after churn: a peer that drops nothing and admits everything has them.
 const NEWEST: u64 = 100;
-/// Part of the entries that fits when the rest is inserted again.
+/// One entry of so many fits, where those that do not are put again after each miss.
 const FITTING: u64 = 8;
 
-/// Bounds those peers that bound nothing: when it is full, the oldest goes with each put.
+pub fn churn(bench: &mut Bench<'_>) -> Result<Outcome> {
+    let (mut outcome, mut latencies) = (Outcome::default(), Latencies::new()?);
+    let fitting = bench.setup.entries;
+    bench.setup.max_bytes = Some(fitting * granted(bench.setup.size));
+    let mut bound = Bound::new(bench, fitting);
+    let memory = machine::anonymous_bytes()?;
+    let peer = bench.open()?;
+    bench.load(&*peer, 0..fitting)?;
+    if !bound.own {
+        bound.held.extend(0..fitting);
+    }
+    bench.settle(&*peer)?;
+    let limit = bench.cell.limit;
+    timing::run(CAPACITIES * fitting, limit, &mut latencies, &mut outcome, |i| {
+        bound.put(bench, &*peer, fitting + i)
+    })?;
+    let end = fitting + outcome.operations;
+    let newest = NEWEST.min(fitting / 10).min(outcome.operations).max(1);
+    // At once: what is not written yet must be there all the same.
+    let found = bench.count(&*peer, end - newest..end)? / newest as f64;
+    outcome.details.insert("newest_kept".to_owned(), found);
+    if found < 1.0 {
+        outcome.notes.push(format!("{:.0} % of the newest not there", (1.0 - found) * 100.0));
+    }
+    bench.weigh(&*peer, memory, fitting as f64, &mut outcome)?;
+    outcome.kept = Some(bench.count(&*peer, 0..end)? / fitting as f64);
+    Ok(outcome)
+}
+
+pub fn get_or_insert(bench: &mut Bench<'_>) -> Result<Outcome> {
+    let (mut outcome, mut latencies) = (Outcome::default(), Latencies::new()?);
+    let (all, operations) = (bench.setup.entries, bench.cell.operations);
+    let fitting = (all / FITTING).max(1);
+    bench.setup.max_bytes = Some(fitting * granted(bench.setup.size));
+    bench.setup.entries = fitting;
+    let order = Order::zipf(all, 2 * operations, bench.cell.seed);
+    let mut bound = Bound::new(bench, fitting);
+    let memory = machine::anonymous_bytes()?;
+    let peer = bench.open()?;
+    let mut step = |bench: &mut Bench<'_>, step| {
+        let i = order.at(step);
+        let hit = bench.get(&*peer, i)?;
+        if !hit {
+            bound.put(bench, &*peer, i)?;
+        }
+        anyhow::Ok(hit)
+    };
+    for i in 0..operations {
+        step(bench, i)?;
+    }
+    bench.settle(&*peer)?;
+    let (mut hits, limit) = (0, bench.cell.limit);
+    timing::run(operations, limit, &mut latencies, &mut outcome, |i| {
+        hits += u64::from(step(bench, operations + i)?);
+        Ok(())
+    })?;
+    outcome.hit_ratio = Some(hits as f64 / outcome.operations as f64);
+    bench.weigh(&*peer, memory, fitting as f64, &mut outcome)?;
+    Ok(outcome)
+}
+
+/// Bounds a store whose peer bounds nothing itself: when it is full, the oldest entry goes with each put.
 struct Bound {
+    /// Whether the peer keeps the bound itself.
     own: bool,
     most: u64,
+    /// Entries from the oldest to the newest.
     held: VecDeque<u64>,
 }
 
@@ -31,7 +93,7 @@ impl Bound {
         let own = bench.about.bounded;
         let mut held = VecDeque::new();
         if !own {
-            // Met before memory is measured: it is not the peer's.
+            // Touched before memory is measured: it is not the peer's.
             held.extend(0..=most);
             held.clear();
         }
@@ -49,74 +111,4 @@ impl Bound {
         let Some(oldest) = self.held.pop_front() else { return Ok(()) };
         peer.exchange(&key(i), bench.values.of(i), &key(oldest))
     }
-}
-
-fn an_entry(size: usize) -> u64 {
-    (size + size_of::<Key>()) as u64 + ENTRY_OVERHEAD
-}
-
-/// Entries that are to fit so many bytes.
-pub fn fitting(bytes: u64, size: usize) -> u64 {
-    (bytes / an_entry(size)).max(1)
-}
-
-pub fn churn(bench: &mut Bench<'_>) -> Result<Outcome> {
-    let (mut outcome, mut latencies) = (Outcome::default(), Latencies::new()?);
-    let fitting = bench.setup.entries;
-    bench.setup.max_bytes = Some(fitting * an_entry(bench.setup.size));
-    let mut bound = Bound::new(bench, fitting);
-    let memory = measure::anonymous_bytes()?;
-    let peer = bench.open()?;
-    bench.load(&*peer, 0..fitting)?;
-    if !bound.own {
-        bound.held.extend(0..fitting);
-    }
-    bench.settle(&*peer)?;
-    let limit = bench.cell.limit;
-    measure::run(CAPACITIES * fitting, limit, &mut latencies, &mut outcome, |i| {
-        bound.put(bench, &*peer, fitting + i)
-    })?;
-    let end = fitting + outcome.operations;
-    let newest = NEWEST.min(fitting / 10).min(outcome.operations).max(1);
-    // At once: what is not written yet must be there all the same.
-    let found = bench.count(&*peer, end - newest..end)? / newest as f64;
-    outcome.details.insert("newest_kept".to_owned(), found);
-    if found < 1.0 {
-        outcome.notes.push(format!("{:.0} % of the newest not there", (1.0 - found) * 100.0));
-    }
-    weigh(bench, &*peer, memory, fitting as f64, &mut outcome)?;
-    outcome.kept = Some(bench.count(&*peer, 0..end)? / fitting as f64);
-    Ok(outcome)
-}
-
-pub fn get_or_insert(bench: &mut Bench<'_>) -> Result<Outcome> {
-    let (mut outcome, mut latencies) = (Outcome::default(), Latencies::new()?);
-    let (all, operations) = (bench.setup.entries, bench.cell.operations);
-    let fitting = (all / FITTING).max(1);
-    bench.setup.max_bytes = Some(fitting * an_entry(bench.setup.size));
-    bench.setup.entries = fitting;
-    let order = Order::zipf(all, 2 * operations, bench.cell.seed);
-    let mut bound = Bound::new(bench, fitting);
-    let memory = measure::anonymous_bytes()?;
-    let peer = bench.open()?;
-    let mut step = |bench: &mut Bench<'_>, step| {
-        let i = order.at(step);
-        let hit = bench.get(&*peer, i)?;
-        if !hit {
-            bound.put(bench, &*peer, i)?;
-        }
-        anyhow::Ok(hit)
-    };
-    for i in 0..operations {
-        step(bench, i)?;
-    }
-    bench.settle(&*peer)?;
-    let (mut hits, limit) = (0, bench.cell.limit);
-    measure::run(operations, limit, &mut latencies, &mut outcome, |i| {
-        hits += u64::from(step(bench, operations + i)?);
-        Ok(())
-    })?;
-    outcome.hit_ratio = Some(hits as f64 / outcome.operations as f64);
-    weigh(bench, &*peer, memory, fitting as f64, &mut outcome)?;
-    Ok(outcome)
 }

@@ -1,22 +1,16 @@
 //! Processes beside the one that measures: one that holds a store until it is closed or killed, and
-//! workers on a store that they share. They end when their standard input does.
+//! workers on a store that they share. Each ends when its standard input does.
 
 use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::cell::{Cell, Outcome};
+use crate::cell::Cell;
+use crate::outcome::Outcome;
+use crate::part::Part;
 
-/// Which part a process of this program plays.
-#[derive(Clone, Copy, clap::ValueEnum)]
-pub enum Part {
-    Cell,
-    Holder,
-    Worker,
-}
-
-/// A process that has said that it is ready.
+/// A process that says when it is ready, and then waits.
 pub struct Ready {
     child: Child,
     input: ChildStdin,
@@ -26,12 +20,9 @@ pub struct Ready {
 const READY: &str = "ready";
 
 impl Ready {
-    pub fn spawn(part: &str, cell: &Cell, index: usize) -> Result<Self> {
-        let mut child = Command::new(std::env::current_exe()?)
-            .args(["part", part, &serde_json::to_string(cell)?, &index.to_string()])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()?;
+    pub fn spawn(part: Part, cell: &Cell, index: usize) -> Result<Self> {
+        let mut command = part.command(cell, index)?;
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let input = child.stdin.take().context("no standard input")?;
         let output = BufReader::new(child.stdout.take().context("no standard output")?);
         Ok(Self { child, input, output })
@@ -70,7 +61,7 @@ impl Ready {
     }
 }
 
-/// The other side of [`Ready`]: says that it is ready, and waits. False: there is nothing to wait for.
+/// The other side of [`Ready`]: says that it is ready, and waits. False: there is nothing to do but to end.
 pub fn be_ready() -> Result<bool> {
     println!("{READY}");
     let mut line = String::new();

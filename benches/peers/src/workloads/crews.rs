@@ -5,12 +5,14 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow};
 
-use super::Bench;
+use super::bench::Bench;
 use super::children::{self, Ready};
-use crate::cell::{Crew, Outcome};
+use crate::cell::Crew;
 use crate::data::Order;
-use crate::measure::Latencies;
+use crate::outcome::Outcome;
+use crate::part::Part;
 use crate::peer::Peer;
+use crate::timing::Latencies;
 use crate::workload::Workload;
 
 /// Operations between two looks at the time, and those of them that are timed each.
@@ -18,7 +20,7 @@ const BLOCK: u64 = 64;
 const TIMED: u64 = 4;
 /// One operation of so many is a put, where reads and puts are mixed.
 const PUT_OF: u64 = 10;
-/// Entries are drawn before, and then again.
+/// Entries that are drawn before the time begins; then they are asked for again.
 const DRAWN: u64 = 1 << 20;
 /// Slices in which a reader is alone, and beside a writer, in turn.
 const SLICES: u32 = 4;
@@ -30,7 +32,7 @@ enum Job {
     Write,
 }
 
-/// Who works with how many others.
+/// A worker's number, and how many workers there are.
 #[derive(Clone, Copy)]
 struct Place {
     index: usize,
@@ -99,7 +101,7 @@ fn threads(bench: &Bench<'_>, peer: &dyn Peer, jobs: &[Job]) -> Result<Vec<Outco
 }
 
 fn processes(bench: &Bench<'_>, count: usize) -> Result<Vec<Outcome>> {
-    let spawn = |index| Ready::spawn("worker", bench.cell, index);
+    let spawn = |index| Ready::spawn(Part::Worker, bench.cell, index);
     let mut workers = (0..count).map(spawn).collect::<Result<Vec<_>>>()?;
     workers.iter_mut().try_for_each(Ready::wait_until_ready)?;
     workers.iter_mut().try_for_each(Ready::go)?;
@@ -110,7 +112,7 @@ fn processes(bench: &Bench<'_>, count: usize) -> Result<Vec<Outcome>> {
 pub fn work_as_process(bench: &mut Bench<'_>, index: usize) -> Result<()> {
     let Crew::Processes(of) = bench.cell.crew else { return Err(anyhow!("not a process's part")) };
     let peer = bench.open()?;
-    // So that this process, too, has met every page.
+    // So that this process, too, has touched every page.
     for i in 0..bench.setup.entries {
         bench.get(&*peer, i)?;
     }

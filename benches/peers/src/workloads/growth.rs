@@ -1,21 +1,22 @@
-//! The slowest put while a store grows. What the kernel keeps a thread waiting for (throttling, other
-//! programs) is told apart by the thread's own processor time, taken with each put.
+//! The slowest put while a store grows. The kernel may keep a thread waiting, for the disk or for other
+//! programs: so the thread's own processor time is taken with each put, too.
 
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use rustix::time::{ClockId, clock_gettime};
 
-use super::{Bench, weigh};
-use crate::cell::Outcome;
-use crate::measure::{self, Latencies};
+use super::bench::Bench;
+use crate::machine;
+use crate::outcome::Outcome;
+use crate::timing::Latencies;
 
 /// A put that takes longer is counted.
 const SLOW: Duration = Duration::from_millis(1);
 
 pub fn grow(bench: &mut Bench<'_>) -> Result<Outcome> {
     let (mut outcome, mut latencies) = (Outcome::default(), Latencies::new()?);
-    let memory = measure::anonymous_bytes()?;
+    let memory = machine::anonymous_bytes()?;
     let peer = bench.open()?;
     let (mut slowest, mut slow, mut done) = (Duration::ZERO, 0, 0);
     let begun = Instant::now();
@@ -33,7 +34,7 @@ pub fn grow(bench: &mut Bench<'_>) -> Result<Outcome> {
     outcome.details.insert("slowest_processor_ns".to_owned(), slowest.as_nanos() as f64);
     outcome.details.insert("over_1_ms".to_owned(), slow as f64);
     outcome.notes.push(format!("slowest put {slowest:.1?} of processor time, {slow} over 1 ms"));
-    weigh(bench, &*peer, memory, done as f64, &mut outcome)?;
+    bench.weigh(&*peer, memory, done as f64, &mut outcome)?;
     Ok(outcome)
 }
 

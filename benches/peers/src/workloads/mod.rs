@@ -1,133 +1,74 @@
-//! The workloads, and what they share. Each is carried out in a process of its own.
+//! The workloads: each cell is carried out by a process of its own.
 
-pub mod bounded;
-pub mod children;
-pub mod crews;
-pub mod growth;
-pub mod many;
-pub mod opening;
-pub mod plain;
+mod bench;
+mod bounded;
+mod children;
+mod crews;
+mod growth;
+mod many;
+mod opening;
+mod plain;
+mod refusal;
 
-use std::ops::Range;
+use anyhow::{Context, Result};
 
-use anyhow::{Result, ensure};
+use crate::cell::Cell;
+use crate::outcome::{Finding, Outcome};
+use crate::part::Part;
+use crate::peers;
+use crate::workload::Workload;
+use bench::Bench;
 
-use crate::cell::{Cell, Outcome};
-use crate::data::{Key, Values, is_value, key};
-use crate::measure;
-use crate::peer::{About, Peer, Setup};
-
-/// A cell about to be measured.
-pub struct Bench<'a> {
-    pub cell: &'a Cell,
-    pub about: &'static About,
-    pub setup: Setup,
-    pub values: Values,
-    /// Into which values are read.
-    pub buffer: Vec<u8>,
-}
-
-/// Bytes and entries that are loaded at a time.
-const BATCH_BYTES: u64 = 16 << 20;
-const BATCH: u64 = 10_000;
-/// Entries that are looked up to learn how many are left.
-const SAMPLE: u64 = 200_000;
-
-impl<'a> Bench<'a> {
-    pub fn new(cell: &'a Cell, about: &'static About) -> Self {
-        let setup = Setup {
-            directory: cell.directory.clone(),
-            entries: cell.entries.min(about.most_entries),
-            size: cell.size,
-            max_bytes: None,
-            other_boot: false,
-        };
-        let buffer = Vec::with_capacity(cell.size);
-        Self { cell, about, setup, values: Values::new(cell.size), buffer }
-    }
-
-    pub fn open(&self) -> Result<Box<dyn Peer>> {
-        (self.about.open)(&self.setup)
-    }
-
-    /// Opens a store with all entries in it, and waits until nothing of that is under way.
-    pub fn open_full(&mut self) -> Result<Box<dyn Peer>> {
-        let peer = self.open()?;
-        self.load(&*peer, 0..self.setup.entries)?;
-        self.settle(&*peer)?;
-        Ok(peer)
-    }
-
-    pub fn load(&mut self, peer: &dyn Peer, entries: Range<u64>) -> Result<()> {
-        let batch = (BATCH_BYTES / self.setup.size as u64).clamp(1, BATCH);
-        let mut start = entries.start;
-        while start < entries.end {
-            let end = (start + batch).min(entries.end);
-            peer.load(start..end, &mut self.values)?;
-            start = end;
+/// Plays a part in a cell, in this process.
+pub fn play(part: Part, cell: &Cell, index: usize) -> Result<()> {
+    let bench = || {
+        let about = peers::find(&cell.peer).context("no such peer")?;
+        anyhow::Ok(Bench::new(cell, about))
+    };
+    match part {
+        Part::Cell => {
+            println!("{}", serde_json::to_string(&measure(cell))?);
+            Ok(())
         }
-        Ok(())
-    }
-
-    pub fn settle(&self, peer: &dyn Peer) -> Result<()> {
-        peer.settle()?;
-        measure::settle(self.cell.settle)
-    }
-
-    /// Has memory for what is about to be written.
-    pub fn warm(&self) -> Result<()> {
-        let entries = self.setup.entries.max(self.cell.operations);
-        measure::warm(&self.cell.directory, entries * (self.setup.size as u64 + 64) * 2)
-    }
-
-    /// Reads an entry; false if it is not there.
-    #[inline]
-    pub fn get(&mut self, peer: &dyn Peer, i: u64) -> Result<bool> {
-        let hit = peer.get_into(&key(i), &mut self.buffer)?;
-        ensure!(!hit || is_value(&self.buffer, i, self.setup.size), "wrong bytes for entry {i}");
-        Ok(hit)
-    }
-
-    #[inline]
-    pub fn put(&mut self, peer: &dyn Peer, i: u64) -> Result<()> {
-        peer.put(&key(i), self.values.of(i))
-    }
-
-    /// How many of a range of entries are there, by a sample spread over it.
-    pub fn count(&mut self, peer: &dyn Peer, entries: Range<u64>) -> Result<f64> {
-        let all = entries.end - entries.start;
-        let step = (all / SAMPLE).max(1);
-        let (mut asked, mut found) = (0, 0);
-        for i in entries.step_by(step as usize) {
-            asked += 1;
-            let hit = peer.get_into(&key(i), &mut self.buffer)?;
-            let right = hit && is_value(&self.buffer, i, self.setup.size);
-            // The floor does not know what it has written over.
-            ensure!(right || !hit || self.about.floor, "wrong bytes for entry {i}");
-            found += u64::from(right);
-        }
-        Ok(found as f64 / asked as f64 * all as f64)
+        Part::Holder => opening::hold(&mut bench()?),
+        Part::Worker => crews::work_as_process(&mut bench()?, index),
     }
 }
 
-/// Writes down what a store takes beside keys and values.
-pub fn weigh(
-    bench: &Bench<'_>,
-    peer: &dyn Peer,
-    memory_before: u64,
-    held: f64,
-    outcome: &mut Outcome,
-) -> Result<()> {
-    bench.settle(peer)?;
-    let grown = measure::anonymous_bytes()?.saturating_sub(memory_before);
-    outcome.memory_an_entry = Some(grown as f64 / held);
-    if bench.about.persists {
-        let disk = measure::disk_bytes(&bench.cell.directory)? as f64;
-        let payload = held * (bench.setup.size + size_of::<Key>()) as f64;
-        outcome.disk_over_payload = Some(disk / payload);
-        outcome.details.insert("disk_bytes".to_owned(), disk);
-        outcome.details.insert("payload_bytes".to_owned(), payload);
+fn measure(cell: &Cell) -> Finding {
+    let Some(about) = peers::find(&cell.peer) else {
+        return Finding::Failed("no such peer in this build".to_owned());
+    };
+    if let Some(reason) = refusal::refusal(cell, about) {
+        return Finding::Cannot(reason.to_owned());
     }
-    outcome.details.extend(peer.details());
-    Ok(())
+    match carry_out(&mut Bench::new(cell, about)) {
+        Ok(mut outcome) => {
+            let most = about.most_entries;
+            if most < cell.entries {
+                outcome.notes.insert(0, format!("with {most} entries"));
+            }
+            Finding::Measured(Box::new(outcome))
+        }
+        Err(error) => Finding::Failed(format!("{error:#}")),
+    }
+}
+
+fn carry_out(bench: &mut Bench<'_>) -> Result<Outcome> {
+    match bench.cell.workload {
+        Workload::Fill => plain::fill(bench),
+        Workload::Get | Workload::GetZipf => plain::get(bench),
+        Workload::View => plain::view(bench),
+        Workload::Miss => plain::miss(bench),
+        Workload::Overwrite => plain::overwrite(bench),
+        Workload::Remove => plain::remove(bench),
+        Workload::Churn => bounded::churn(bench),
+        Workload::GetOrInsert => bounded::get_or_insert(bench),
+        Workload::Open | Workload::OpenKilled | Workload::OpenReboot => opening::open(bench),
+        Workload::Mixed | Workload::Read | Workload::Write => crews::side_by_side(bench),
+        Workload::Beside => crews::beside(bench),
+        Workload::Many => many::beside_single(bench),
+        Workload::Growth => growth::grow(bench),
+        Workload::Scale => anyhow::bail!("stands for other workloads"),
+    }
 }

@@ -4,25 +4,26 @@ use std::time::Instant;
 
 use anyhow::{Result, ensure};
 
-use super::Bench;
+use super::bench::Bench;
 use super::children::{self, Ready};
-use crate::cell::Outcome;
-use crate::measure;
+use crate::machine;
+use crate::outcome::Outcome;
+use crate::part::Part;
 use crate::workload::Workload;
 
-/// Part of the entries that is put one by one, as a cache's are; the rest is loaded.
+/// One entry of so many is put on its own, as into a cache; the rest is loaded.
 const SINGLE: u64 = 100;
 
 pub fn open(bench: &mut Bench<'_>) -> Result<Outcome> {
     let mut outcome = Outcome::default();
-    let mut holder = Ready::spawn("holder", bench.cell, 0)?;
+    let mut holder = Ready::spawn(Part::Holder, bench.cell, 0)?;
     holder.wait_until_ready()?;
     match bench.cell.workload {
         Workload::OpenKilled => holder.kill()?,
         _ => holder.close()?,
     }
-    measure::settle(bench.cell.settle)?;
-    let disk = measure::disk_bytes(&bench.cell.directory)?;
+    machine::settle(bench.cell.settle)?;
+    let disk = machine::disk_bytes(&bench.cell.directory)?;
     bench.setup.other_boot = bench.cell.workload == Workload::OpenReboot;
     let entries = bench.setup.entries;
     let begun = Instant::now();

@@ -2,26 +2,27 @@
 
 use anyhow::{Result, ensure};
 
-use super::{Bench, weigh};
-use crate::cell::Outcome;
+use super::bench::Bench;
 use crate::data::{Order, absent, is_value, key};
-use crate::measure::{self, Latencies};
+use crate::machine;
+use crate::outcome::Outcome;
 use crate::peer::Peer;
+use crate::timing::{self, Latencies};
 use crate::workload::Workload;
 
-/// Part of the operations that is carried out before anything is timed.
+/// One operation of so many is carried out before anything is timed.
 const WARM_UP: u64 = 4;
 
 pub fn fill(bench: &mut Bench<'_>) -> Result<Outcome> {
     let (mut outcome, mut latencies) = (Outcome::default(), Latencies::new()?);
-    let memory = measure::anonymous_bytes()?;
+    let memory = machine::anonymous_bytes()?;
     let peer = bench.open()?;
     bench.warm()?;
     timed(bench, bench.setup.entries, &mut latencies, &mut outcome, |bench, i| {
         bench.put(&*peer, i)
     })?;
     let stored = outcome.operations;
-    weigh(bench, &*peer, memory, stored as f64, &mut outcome)?;
+    bench.weigh(&*peer, memory, stored as f64, &mut outcome)?;
     outcome.kept = Some(bench.count(&*peer, 0..stored)? / stored as f64);
     Ok(outcome)
 }
@@ -61,13 +62,13 @@ pub fn overwrite(bench: &mut Bench<'_>) -> Result<Outcome> {
     let (mut outcome, mut latencies) = (Outcome::default(), Latencies::new()?);
     let (entries, operations) = (bench.setup.entries, bench.cell.operations);
     let order = Order::uniform(entries, operations, bench.cell.seed);
-    let memory = measure::anonymous_bytes()?;
+    let memory = machine::anonymous_bytes()?;
     let peer = bench.open_full()?;
     bench.warm()?;
     timed(bench, operations, &mut latencies, &mut outcome, |bench, i| {
         bench.put(&*peer, order.at(i))
     })?;
-    weigh(bench, &*peer, memory, entries as f64, &mut outcome)?;
+    bench.weigh(&*peer, memory, entries as f64, &mut outcome)?;
     outcome.kept = Some(bench.count(&*peer, 0..entries)? / entries as f64);
     Ok(outcome)
 }
@@ -115,5 +116,5 @@ fn timed(
     mut operation: impl FnMut(&mut Bench<'_>, u64) -> Result<()>,
 ) -> Result<()> {
     let limit = bench.cell.limit;
-    measure::run(operations, limit, latencies, outcome, |i| operation(bench, i))
+    timing::run(operations, limit, latencies, outcome, |i| operation(bench, i))
 }
