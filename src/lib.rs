@@ -61,17 +61,19 @@ pub use config::{Durability, Ttl};
 pub use error::{Error, ErrorKind, Result};
 pub use open::{Opening, Verification};
 
-/// What tests set by hand instead of asking the operating system; and the format itself, so that they
-/// can feed its decoders, and damage files in ways that no checksum shows. No part of the interface.
+/// No part of the interface: for larder's own tests, fuzz targets and benches. What they set by hand
+/// instead of asking the operating system; and the format itself, so that they can feed its decoders,
+/// and damage files in ways that no checksum shows.
+#[cfg(feature = "internals")]
 #[doc(hidden)]
-pub mod testing {
+pub mod internals {
     pub use crate::format::{
         FORMAT_VERSION, check, control, identity, intent, lock, page, place, record, segment, slot,
         walk,
     };
     pub use crate::index::{Found, Index};
-    pub use crate::open::{Seams, SyncHook, SyncMoment, pass_for};
-    pub use crate::segments::read;
+    pub use crate::open::{Seams, SyncHook, pass_for};
+    pub use crate::segments::{SyncMoment, read};
     pub use crate::sys::words::Words;
     pub use crate::transaction::{Changes, Liveness, Patience, Transactions, Verdict};
 }

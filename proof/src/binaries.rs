@@ -28,7 +28,7 @@ pub fn build(root: &Path, target: &Path, profile: &str, parts: &[Part]) -> Resul
     command
         .current_dir(root)
         .env("CARGO_TARGET_DIR", target)
-        .args(["test", "--all-features", "--no-run", "--message-format=json", "--profile", profile])
+        .args(["test", "-p", "larder", "--no-run", "--message-format=json", "--profile", profile])
         .stderr(Stdio::inherit());
     for part in parts {
         match part {

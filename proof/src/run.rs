@@ -262,7 +262,7 @@ impl Proof {
                 return Ok(());
             }
         };
-        let repeat = format!("cargo +nightly miri test --lib -- {}", filters.join(" "));
+        let repeat = format!("cargo +nightly miri test -p larder --lib -- {}", filters.join(" "));
         let mut job = job::run(command, &self.log("miri", "lib", 0), budget + 3 * PATIENCE)?;
         result.tests += job.said.passed;
         let passed = (String::from("miri"), String::from("unit tests under Miri"));
@@ -317,9 +317,7 @@ impl Proof {
 /// The command that repeats a run, for those who have not this binary.
 fn repeat(part: Part, test: &str, variables: &str) -> String {
     let part = if part == Part::Lib { "--lib" } else { "--test it" };
-    format!(
-        "{variables} cargo test --profile proof --all-features {part} -- --exact {test} --nocapture"
-    )
+    format!("{variables} cargo test --profile proof -p larder {part} -- --exact {test} --nocapture")
 }
 
 fn remove(log: &Path) -> Result<()> {

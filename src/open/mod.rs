@@ -6,6 +6,7 @@
 
 mod attach;
 mod boot;
+#[cfg(feature = "internals")]
 mod copies;
 mod create;
 mod heads;
@@ -15,6 +16,7 @@ mod reader;
 mod twins;
 mod verify;
 
+#[cfg(feature = "internals")]
 pub use copies::pass_for;
 pub use verify::{Verification, verify};
 
@@ -30,7 +32,7 @@ use crate::format::identity::{IDENTITY_LIMIT, Identity, IdentityError};
 use crate::format::lock::OPENING_LOCK_BYTE;
 use crate::format::{FORMAT_VERSION, STORE_FILE};
 use crate::segments::Ground;
-pub use crate::segments::{SyncHook, SyncMoment};
+pub use crate::segments::SyncHook;
 use crate::sys::clock::{self, Clock};
 use crate::sys::files;
 use crate::sys::lock::LockFile;
