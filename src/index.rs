@@ -218,6 +218,7 @@ impl<W: Words> Groups<'_, W> {
     }
 
     /// All 32 slots.
+    #[cfg(feature = "internals")]
     pub fn all(&self) -> impl Iterator<Item = Found> + '_ {
         (0..GROUPS_SLOTS).map(|number| self.at(number))
     }

@@ -67,10 +67,12 @@ pub use error::{Error, ErrorKind, Result};
 pub use request::Opening;
 pub use verify::Verification;
 
-/// What tests set by hand instead of asking the operating system; and the format itself, so that they
-/// can feed its decoders, and damage files in ways that no checksum shows. No part of the interface.
+/// No part of the interface: for larder's own tests, fuzz targets and benches. What they set by hand
+/// instead of asking the operating system; and the format itself, so that they can feed its decoders,
+/// and damage files in ways that no checksum shows.
+#[cfg(feature = "internals")]
 #[doc(hidden)]
-pub mod testing {
+pub mod internals {
     pub use crate::format::{
         FORMAT_VERSION, check, control, identity, intent, lock, page, place, record, segment, slot,
         walk,

@@ -29,7 +29,7 @@ pub fn build(package: &Package, profile: &str, parts: &[Part]) -> Result<Vec<Bin
     command
         .current_dir(&package.root)
         .env("CARGO_TARGET_DIR", &package.target_directory)
-        .args(["test", "--all-features", "--no-run", "--message-format=json", "--profile", profile])
+        .args(["test", "-p", "larder", "--no-run", "--message-format=json", "--profile", profile])
         .stderr(Stdio::inherit());
     for part in parts {
         match part {

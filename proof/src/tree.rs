@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-/// What is no source: built, found by fuzzers, or this package and its kind.
-const LEFT_OUT: [&str; 5] = ["target", ".git", "proof", "fuzz", ".ci"];
+/// What is no source: built, found by fuzzers, or scripts. All members of the workspace are needed for
+/// cargo to read its manifest.
+const LEFT_OUT: [&str; 4] = ["target", ".git", "fuzz", ".ci"];
 
 /// Makes `to` the same as `from`.
 pub fn copy(from: &Path, to: &Path) -> Result<()> {

@@ -86,6 +86,7 @@ impl Builder {
     }
 
     /// For tests: a clock, boot id and file system type that are set by hand.
+    #[cfg(feature = "internals")]
     #[doc(hidden)]
     pub fn seams(mut self, seams: Seams) -> Self {
         self.seams = seams;

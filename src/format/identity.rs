@@ -5,8 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::FORMAT_VERSION;
 use super::control::Geometry;
+use super::files::FORMAT_VERSION;
 use super::page::PAGE_BYTES;
 
 /// First eight bytes of the file.

@@ -7,6 +7,7 @@
 
 pub mod check;
 pub mod control;
+mod files;
 pub mod identity;
 pub mod intent;
 pub mod lock;
@@ -19,12 +20,4 @@ pub mod slot;
 mod spec;
 pub mod walk;
 
-/// The version of the format that this build writes, and the newest that it reads.
-pub const FORMAT_VERSION: u32 = 1;
-
-/// Names of the three files in a cache directory.
-pub const STORE_FILE: &str = "store";
-/// The file that holds the control block and the records.
-pub const LOG_FILE: &str = "log";
-/// The file that holds the hash table.
-pub const INDEX_FILE: &str = "index";
+pub use files::{FORMAT_VERSION, INDEX_FILE, LOG_FILE, STORE_FILE};

@@ -140,6 +140,7 @@ impl Home {
 }
 
 /// Whether a slot stands on the page that a lookup of its key goes to.
+#[cfg(any(test, feature = "internals"))]
 #[inline]
 pub const fn is_home(page: PageId, slot: Slot, level: u32, pages: u64) -> bool {
     Home::new(page, level, pages).has(slot)

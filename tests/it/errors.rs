@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use larder::testing::Seams;
+use larder::internals::Seams;
 use larder::{Durability, Error, ErrorKind, FileCache};
 
 use crate::children::{Process, listen, say};

@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use larder::testing::Seams;
+use larder::internals::Seams;
 use larder::{Builder, Error, FileCache};
 
 use crate::common::{Random, check, value};

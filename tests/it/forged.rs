@@ -7,8 +7,8 @@ use std::path::Path;
 use std::time::Instant;
 
 use larder::FileCache;
-use larder::testing::intent::WordAt;
-use larder::testing::{control, segment};
+use larder::internals::intent::WordAt;
+use larder::internals::{control, segment};
 
 use crate::children::say;
 use crate::common::{self, Random, value};

@@ -105,7 +105,7 @@ fn fills_up(path: &Path) {
     let cache = FileCache::open(&store).unwrap();
     assert_eq!(put(&cache, 9000, 500), 500);
     drop(cache);
-    let seams = larder::testing::Seams { boot_id: Some([5, 5]), ..Default::default() };
+    let seams = larder::internals::Seams { boot_id: Some([5, 5]), ..Default::default() };
     let cache = FileCache::builder().seams(seams).open(&store).unwrap();
     assert!(cache.opening().other_boot);
     let stored = put(&cache, 10_000, 500);

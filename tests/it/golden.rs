@@ -10,7 +10,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use larder::FileCache;
-use larder::testing::Seams;
+use larder::internals::Seams;
 
 /// When the store was made, and when it is read, in milliseconds.
 const MADE_AT: u64 = 1_700_000_000_000;

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use larder::FileCache;
-use larder::testing::{Seams, pass_for};
+use larder::internals::{Seams, pass_for};
 
 use crate::common::{self, Random, check, value};
 

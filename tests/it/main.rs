@@ -5,8 +5,6 @@
 mod basics;
 mod big;
 mod children;
-#[cfg(feature = "cli")]
-mod cli;
 mod common;
 mod corpus;
 mod counters;
@@ -25,8 +23,6 @@ mod model;
 mod power;
 mod power_cases;
 mod processes;
-#[cfg(feature = "cli")]
-mod program;
 mod read_only;
 mod reader;
 mod real_power;
@@ -37,4 +33,5 @@ mod system_calls;
 mod threads;
 mod tidy;
 mod time;
+mod untouched;
 mod vandal;

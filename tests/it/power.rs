@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use larder::testing::{Seams, SyncHook, SyncMoment};
+use larder::internals::{Seams, SyncHook, SyncMoment};
 use larder::{FileCache, Ttl};
 
 use crate::common::{self, Random, check, value};

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use larder::FileCache;
-use larder::testing::{Seams, SyncHook, SyncMoment};
+use larder::internals::{Seams, SyncHook, SyncMoment};
 
 use crate::common::{self, Random, check, value};
 

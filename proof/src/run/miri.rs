@@ -22,7 +22,7 @@ pub fn run(
             return Ok(());
         }
     };
-    let repeat = format!("cargo +nightly miri test --lib -- {}", filters.join(" "));
+    let repeat = format!("cargo +nightly miri test -p larder --lib -- {}", filters.join(" "));
     let mut job = job::run(command, &proof.log("miri", "lib", 0), budget + 3 * PATIENCE)?;
     let passed = job.said.passed;
     findings.tests += passed;

@@ -76,7 +76,5 @@ impl<'a> Tests<'a> {
 /// The command that repeats a run where this binary is not at hand.
 fn repeat(part: Part, test: &str, variables: &str) -> String {
     let part = if part == Part::Lib { "--lib" } else { "--test it" };
-    format!(
-        "{variables} cargo test --profile proof --all-features {part} -- --exact {test} --nocapture"
-    )
+    format!("{variables} cargo test --profile proof -p larder {part} -- --exact {test} --nocapture")
 }

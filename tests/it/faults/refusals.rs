@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use larder::testing::Seams;
+use larder::internals::Seams;
 use larder::{Durability, ErrorKind, FileCache};
 
 use super::inject::{self, Call};

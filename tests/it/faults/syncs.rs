@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Barrier, mpsc};
 use std::time::Instant;
 
-use larder::testing::{Seams, SyncHook, SyncMoment};
+use larder::internals::{Seams, SyncHook, SyncMoment};
 use larder::{Builder, Durability, Error, ErrorKind, FileCache};
 
 use super::inject;

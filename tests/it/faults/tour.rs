@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use larder::testing::Seams;
+use larder::internals::Seams;
 use larder::{Builder, Durability, Error, ErrorKind, FileCache, Ttl};
 
 use super::inject::unharmed;

@@ -1,7 +1,7 @@
 //! The chunk header: what is decoded is what was encoded for this place, and nothing else is.
 
 use arbitrary::{Result, Unstructured};
-use larder::testing::segment::{decode_chunk, encode_chunk};
+use larder::internals::segment::{decode_chunk, encode_chunk};
 
 pub fn run(input: &mut Unstructured<'_>) -> Result<()> {
     let (checker, generation) = super::checker(input)?;

@@ -2,14 +2,14 @@
 //! and whatever lock word and intents a dead process left are taken over in a few steps.
 
 use arbitrary::{Result, Unstructured};
-use larder::testing::control::{self, Geometry, TABLE_SEGMENTS};
-use larder::testing::intent::{INTENT_WORDS, IntentHead, WordAt};
-use larder::testing::lock::{LockWord, Phase, ProcessSlot};
-use larder::testing::page::{PAGE_SLOTS, PageId};
-use larder::testing::place::{Generation, Lsn, SegmentId};
-use larder::testing::segment::{Label, Live, ROW_BYTES, Stamp, State, StateWord};
-use larder::testing::walk::{Purpose, WALK_END, WalkWord};
-use larder::testing::{Changes, Liveness, Patience, Transactions, Verdict, Words};
+use larder::internals::control::{self, Geometry, TABLE_SEGMENTS};
+use larder::internals::intent::{INTENT_WORDS, IntentHead, WordAt};
+use larder::internals::lock::{LockWord, Phase, ProcessSlot};
+use larder::internals::page::{PAGE_SLOTS, PageId};
+use larder::internals::place::{Generation, Lsn, SegmentId};
+use larder::internals::segment::{Label, Live, ROW_BYTES, Stamp, State, StateWord};
+use larder::internals::walk::{Purpose, WALK_END, WalkWord};
+use larder::internals::{Changes, Liveness, Patience, Transactions, Verdict, Words};
 
 use super::paper::Paper;
 

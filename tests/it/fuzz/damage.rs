@@ -4,15 +4,15 @@
 use std::fs;
 
 use arbitrary::{Result, Unstructured};
-use larder::testing::control;
-use larder::testing::identity::Identity;
-use larder::testing::intent::WordAt;
-use larder::testing::lock::{LockWord, Phase, ProcessSlot};
-use larder::testing::place::{Address, Generation, Lsn, Millis, SegmentId};
-use larder::testing::record::{self, COMMITTED_AT, EXPIRY_AT, HEADER_BYTES, PAYLOAD_AT};
-use larder::testing::segment::{self, Label, State};
-use larder::testing::slot::Slot;
-use larder::testing::walk::{Purpose, WalkWord};
+use larder::internals::control;
+use larder::internals::identity::Identity;
+use larder::internals::intent::WordAt;
+use larder::internals::lock::{LockWord, Phase, ProcessSlot};
+use larder::internals::place::{Address, Generation, Lsn, Millis, SegmentId};
+use larder::internals::record::{self, COMMITTED_AT, EXPIRY_AT, HEADER_BYTES, PAYLOAD_AT};
+use larder::internals::segment::{self, Label, State};
+use larder::internals::slot::Slot;
+use larder::internals::walk::{Purpose, WalkWord};
 
 use super::files::Files;
 

@@ -4,14 +4,14 @@ use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use larder::testing::control::Geometry;
-use larder::testing::identity::Identity;
-use larder::testing::intent::WordAt;
-use larder::testing::page::{PAGE_SLOTS, PageId};
-use larder::testing::place::{Address, Generation, SegmentId};
-use larder::testing::record::{HEADER_BYTES, Shape};
-use larder::testing::segment::{self, StateWord};
-use larder::testing::slot::Slot;
+use larder::internals::control::Geometry;
+use larder::internals::identity::Identity;
+use larder::internals::intent::WordAt;
+use larder::internals::page::{PAGE_SLOTS, PageId};
+use larder::internals::place::{Address, Generation, SegmentId};
+use larder::internals::record::{HEADER_BYTES, Shape};
+use larder::internals::segment::{self, StateWord};
+use larder::internals::slot::Slot;
 
 /// The files of a store, to look at and change.
 pub struct Files {

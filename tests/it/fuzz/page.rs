@@ -4,14 +4,14 @@
 use std::collections::BTreeSet;
 
 use arbitrary::{Result, Unstructured};
-use larder::testing::control::{self, Geometry};
-use larder::testing::intent::WordAt;
-use larder::testing::lock::ProcessSlot;
-use larder::testing::page::{
+use larder::internals::control::{self, Geometry};
+use larder::internals::intent::WordAt;
+use larder::internals::lock::ProcessSlot;
+use larder::internals::page::{
     self, GROUP_SLOTS, PAGE_SLOTS, PageId, Probe, hash_low, moved_to, page_limit, page_of,
 };
-use larder::testing::slot::{Slot, TAG_BITS};
-use larder::testing::{Index, Liveness, Patience, Transactions, Verdict, Words};
+use larder::internals::slot::{Slot, TAG_BITS};
+use larder::internals::{Index, Liveness, Patience, Transactions, Verdict, Words};
 
 use super::paper::Paper;
 
@@ -30,7 +30,7 @@ impl Liveness for Alone {
 }
 
 impl Patience for Alone {
-    fn wait(&mut self, found: larder::testing::lock::LockWord) -> Verdict {
+    fn wait(&mut self, found: larder::internals::lock::LockWord) -> Verdict {
         panic!("somebody waits for {found:?} where nobody else is");
     }
 }

@@ -3,8 +3,8 @@
 use std::cell::Cell;
 use std::ops::Range;
 
-use larder::testing::Words;
-use larder::testing::intent::WordAt;
+use larder::internals::Words;
+use larder::internals::intent::WordAt;
 
 /// Some ranges of words. What else is looked at must be allowed, and reads as zero.
 #[derive(Default)]

@@ -2,14 +2,14 @@
 //! checks were made for, within the bytes that its segment has.
 
 use arbitrary::{Result, Unstructured};
-use larder::testing::check::Checker;
-use larder::testing::control::{Geometry, SEGMENT_SHIFTS, STATES_OFFSET, TABLE_SEGMENTS};
-use larder::testing::intent::WordAt;
-use larder::testing::place::{Generation, Lsn, Millis, SegmentId};
-use larder::testing::record::{self, HEADER_BYTES, KNOWN_FLAGS, Shape};
-use larder::testing::segment::{Label, State, StateWord};
-use larder::testing::slot::Slot;
-use larder::testing::{Record, Store, Words, place};
+use larder::internals::check::Checker;
+use larder::internals::control::{Geometry, SEGMENT_SHIFTS, STATES_OFFSET, TABLE_SEGMENTS};
+use larder::internals::intent::WordAt;
+use larder::internals::place::{Generation, Lsn, Millis, SegmentId};
+use larder::internals::record::{self, HEADER_BYTES, KNOWN_FLAGS, Shape};
+use larder::internals::segment::{Label, State, StateWord};
+use larder::internals::slot::Slot;
+use larder::internals::{Record, Store, Words, place};
 
 use super::paper::Paper;
 

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use larder::testing::Seams;
-use larder::testing::identity::Identity;
+use larder::internals::Seams;
+use larder::internals::identity::Identity;
 use larder::{Builder, FileCache};
 
 use crate::common::value;

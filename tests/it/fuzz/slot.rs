@@ -1,8 +1,8 @@
 //! The slot: every word means something, every field comes back, and none touches another.
 
 use arbitrary::{Result, Unstructured};
-use larder::testing::place::{Address, Generation, Lsn};
-use larder::testing::slot::{FREQUENCY_LIMIT, Slot, TAG_BITS};
+use larder::internals::place::{Address, Generation, Lsn};
+use larder::internals::slot::{FREQUENCY_LIMIT, Slot, TAG_BITS};
 
 pub fn run(input: &mut Unstructured<'_>) -> Result<()> {
     let word: u64 = input.arbitrary()?;

@@ -2,8 +2,8 @@
 //! be or to none, and a later version is told from damage.
 
 use arbitrary::{Result, Unstructured};
-use larder::testing::FORMAT_VERSION;
-use larder::testing::identity::{Identity, IdentityError, Limits, STORE_MAGIC};
+use larder::internals::FORMAT_VERSION;
+use larder::internals::identity::{Identity, IdentityError, Limits, STORE_MAGIC};
 
 pub fn run(input: &mut Unstructured<'_>) -> Result<()> {
     let identity = identity(input)?;

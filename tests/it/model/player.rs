@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use larder::testing::Seams;
+use larder::internals::Seams;
 use larder::{Builder, Durability, ErrorKind, FileCache, Stats, Ttl, View};
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use larder::FileCache;
-use larder::testing::pass_for;
+use larder::internals::pass_for;
 
 use super::role::{MAX_BYTES, builder};
 use super::shadow::Shadow;

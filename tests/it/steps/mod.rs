@@ -17,7 +17,7 @@ pub use role::stepped;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use larder::testing::pass_for;
+use larder::internals::pass_for;
 
 use crate::common::{self, Random, value};
 use examine::{COMMIT, Contents, Examiner, HELD, LOCK, Rule, read_all};

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use larder::testing::Seams;
+use larder::internals::Seams;
 use larder::{Builder, FileCache};
 
 use crate::children::{listen, say};

@@ -72,5 +72,5 @@ fn an_import_from_above_or_through_lib_is_found() {
     );
     assert_eq!(imports("use crate::FileCache;"), ["FileCache"]);
     assert!(!modules().contains("FileCache") && modules().contains("format"));
-    assert!(floor("reclaim") > floor("sync") && floor("segments") > floor("policy"));
+    assert!(floor("reclaim") > floor("sync") && floor("session") > floor("policy"));
 }

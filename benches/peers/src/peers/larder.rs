@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use larder::FileCache;
-use larder::testing::Seams;
+use larder::internals::Seams;
 
 use crate::data::Key;
 use crate::peer::{About, Peer, Processes, Setup};

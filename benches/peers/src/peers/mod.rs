@@ -46,7 +46,7 @@ pub fn find(name: &str) -> Option<&'static About> {
 /// The version of a peer's crate, as it is built in.
 pub fn version(about: &About) -> Option<&'static str> {
     let name = format!("name = \"{}\"", about.package?);
-    let lines = include_str!("../../Cargo.lock").lines();
+    let lines = include_str!("../../../../Cargo.lock").lines();
     let versions = lines.clone().zip(lines.skip(1)).filter(|(line, _)| *line == name);
     // They rise, and peers that use one another take older ones.
     Some(versions.last()?.1.trim_start_matches("version = ").trim_matches('"'))

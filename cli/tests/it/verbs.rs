@@ -11,7 +11,7 @@ use larder::FileCache;
 use serde_json::{Value, json};
 
 use crate::program::{Fixture, PROGRAM, Ran, run, run_with};
-use crate::read_only::{deny_writing, is_root, on_a_read_only_mount, set_mode, unchanged};
+use crate::untouched::{deny_writing, is_root, on_a_read_only_mount, set_mode, unchanged};
 
 #[test]
 fn what_is_put_is_got_listed_and_removed() {
@@ -96,7 +96,7 @@ fn keys_and_values_of_any_bytes_are_named_in_hex_and_shown_escaped() {
 fn json_has_the_fields_that_are_documented() {
     let store = Fixture::new();
     let at = store.at();
-    let document = include_str!("../../cli.md");
+    let document = include_str!("../../README.md");
     for arguments in [
         &["stat", at][..],
         &["ls", at, "--prefix", "a"],

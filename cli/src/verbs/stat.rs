@@ -6,7 +6,11 @@ use clap::Args;
 use larder::Stats;
 use serde::Serialize;
 
-use super::{Answer, Failure, Output, open_to_read, text};
+use crate::answer::Answer;
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::store::open_to_read;
+use crate::text;
 
 /// Show limits, sizes and counters
 #[derive(Args, Debug)]

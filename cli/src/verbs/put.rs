@@ -10,7 +10,11 @@ use clap::Args;
 use larder::Ttl;
 use serde::Serialize;
 
-use super::{Answer, Failure, Output, open_to_write, text};
+use crate::answer::Answer;
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::store::open_to_write;
+use crate::text;
 
 /// Store a value
 #[derive(Args, Debug)]

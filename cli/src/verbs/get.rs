@@ -6,7 +6,11 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 
-use super::{Answer, Failure, Output, open_to_read, text};
+use crate::answer::Answer;
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::store::open_to_read;
+use crate::text;
 
 /// Print a value: its bytes and nothing else
 #[derive(Args, Debug)]

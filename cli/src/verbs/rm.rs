@@ -6,7 +6,11 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 
-use super::{Answer, Failure, Output, open_to_write, text};
+use crate::answer::Answer;
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::store::open_to_write;
+use crate::text;
 
 /// Remove entries
 #[derive(Args, Debug)]

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
-use super::Failure;
+use crate::failure::Failure;
 
 /// A key of the command line: its bytes as they are, or in hex.
 pub fn key(given: &OsStr, hex: bool) -> Result<Vec<u8>, Failure> {

@@ -5,7 +5,11 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 
-use super::{Answer, Failure, Output, open_to_write, text};
+use crate::answer::Answer;
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::store::open_to_write;
+use crate::text;
 
 /// Collect what expired and free segments with dead space; rewrites up to the whole cache
 #[derive(Args, Debug)]

@@ -6,7 +6,11 @@ use clap::Args;
 use larder::Verification;
 use serde::Serialize;
 
-use super::{Answer, Failure, Output, open_to_read, text};
+use crate::answer::Answer;
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::store::open_to_read;
+use crate::text;
 
 /// Check every entry and counter; says what is wrong and what to do
 #[derive(Args, Debug)]

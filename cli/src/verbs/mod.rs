@@ -1,0 +1,9 @@
+//! The verbs, one a file.
+
+pub mod compact;
+pub mod get;
+pub mod ls;
+pub mod put;
+pub mod rm;
+pub mod stat;
+pub mod verify;
