@@ -1,4 +1,4 @@
-//! Options as the caller gives them, and the plan of a store that follows from its limits.
+//! Options as the caller gives them, and the layout of a store that follows from its limits.
 //!
 //! Everything is validated here, once, before a file is touched: what comes out can be built.
 
@@ -6,11 +6,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::format::address::Millis;
 use crate::format::control::{Geometry, SEGMENT_SHIFTS, SEGMENTS_FLOOR, TABLE_SEGMENTS};
 use crate::format::identity::Limits;
 use crate::format::lock::PROCESS_LIMIT;
 use crate::format::page::PAGE_BYTES;
-use crate::format::place::Millis;
 
 /// Disk set aside for the file `store` (twice, while it is replaced), the directory itself, and
 /// the file systems' own blocks for the extents of a file of this limit.
@@ -121,7 +121,7 @@ impl Default for Options {
 
 /// How a new store is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Plan {
+pub(crate) struct Layout {
     pub geometry: Geometry,
     pub limits: Limits,
 }
@@ -161,8 +161,8 @@ impl Options {
         Ok(())
     }
 
-    /// The plan of a new store on a file system of `disk_bytes`.
-    pub fn plan(&self, directory: &Path, disk_bytes: u64, seed: u64) -> Result<Plan> {
+    /// The layout of a new store on a file system of `disk_bytes`.
+    pub fn layout(&self, directory: &Path, disk_bytes: u64, seed: u64) -> Result<Layout> {
         let default_bytes = DEFAULT_MAX_BYTES.min(disk_bytes / 10);
         let limits = Limits {
             max_entries: self.max_entries.unwrap_or(u64::MAX),
@@ -181,10 +181,10 @@ impl Options {
             Some(size) => size.ilog2(),
             None => segment_shift(&geometry, limits.max_bytes),
         };
-        let plan = Plan { geometry, limits };
+        let layout = Layout { geometry, limits };
         let asked = if self.max_bytes.is_some() { "max_bytes is" } else { "the default limit is" };
-        check_bytes(directory, &plan, asked)?;
-        Ok(plan)
+        check_bytes(directory, &layout, asked)?;
+        Ok(layout)
     }
 
     /// The limits of an existing store once this opener's are set; `None` if they stay.
@@ -204,7 +204,7 @@ impl Options {
             return Ok(None);
         }
         if changed.max_bytes != limits.max_bytes {
-            check_bytes(directory, &Plan { geometry, limits: changed }, "max_bytes is")?;
+            check_bytes(directory, &Layout { geometry, limits: changed }, "max_bytes is")?;
         }
         Ok(Some(changed))
     }
@@ -249,8 +249,8 @@ fn segment_shift(geometry: &Geometry, max_bytes: u64) -> u32 {
 }
 
 /// Refuses a limit under which too few segments fit, or that needs more than the table names.
-fn check_bytes(directory: &Path, plan: &Plan, asked: &str) -> Result<()> {
-    let Plan { geometry, limits } = plan;
+fn check_bytes(directory: &Path, layout: &Layout, asked: &str) -> Result<()> {
+    let Layout { geometry, limits } = layout;
     let index = first_index_bytes(geometry);
     let segments = segments_within(geometry, limits.max_bytes, index);
     if segments < SEGMENTS_FLOOR {
@@ -281,8 +281,8 @@ fn check_bytes(directory: &Path, plan: &Plan, asked: &str) -> Result<()> {
 mod tests {
     use super::*;
 
-    fn plan(options: &Options) -> Result<Plan> {
-        options.plan(Path::new("/c"), 1 << 40, 5)
+    fn layout(options: &Options) -> Result<Layout> {
+        options.layout(Path::new("/c"), 1 << 40, 5)
     }
 
     fn with_bytes(bytes: u64) -> Options {
@@ -293,7 +293,7 @@ mod tests {
     fn every_limit_from_the_minimum_to_a_tebibyte_has_a_plan_of_sound_segments() {
         let mut bytes = 3 << 20;
         while bytes < 1 << 40 {
-            let plan = plan(&with_bytes(bytes)).unwrap();
+            let plan = layout(&with_bytes(bytes)).unwrap();
             let index = first_index_bytes(&plan.geometry);
             let segments = segments_within(&plan.geometry, bytes, index);
             assert!((SEGMENTS_FLOOR..=4096).contains(&segments), "{bytes}: {segments}");
@@ -303,7 +303,7 @@ mod tests {
 
     #[test]
     fn a_limit_too_small_names_one_that_works() {
-        let error = plan(&with_bytes(1000)).unwrap_err();
+        let error = layout(&with_bytes(1000)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidOption);
         let message = error.to_string();
         let minimum: u64 = message
@@ -313,13 +313,13 @@ mod tests {
             .unwrap()
             .parse()
             .unwrap();
-        assert!(plan(&with_bytes(minimum)).is_ok());
+        assert!(layout(&with_bytes(minimum)).is_ok());
     }
 
     #[test]
     fn a_limit_too_large_names_one_that_works() {
         let options = Options { segment_size: Some(65536), ..with_bytes(1 << 40) };
-        let message = plan(&options).unwrap_err().to_string();
+        let message = layout(&options).unwrap_err().to_string();
         assert!(message.contains("at most"), "{message}");
     }
 

@@ -5,15 +5,15 @@
 //! main, the others leave a ghost; leaving main, an entry with frequency left is written again with
 //! one less. Before anything live is evicted, what expired is swept and dead space is compacted.
 
-use crate::format::place::{Millis, SegmentId, UNIT};
-use crate::format::segment::{Label, Live, State};
+use crate::format::address::{Millis, SegmentId, UNIT};
+use crate::format::segment::{Live, Queue, State};
 use crate::format::walk::Purpose;
 
 /// Probation's share of space and of entries, in per cent.
 const PROBATION_PERCENT: u64 = 10;
 /// Live records below this share of the log are never evicted for want of bytes, in per cent.
 const COMPACT_BELOW_PERCENT: u64 = 70;
-/// Segments that do not count as room for live records: one for moves, one for the heads.
+/// Segments that do not count as room for live records: one for moves, one for the active segments.
 const RESERVE_SEGMENTS: u64 = 2;
 /// Free segments below this number start a walk.
 pub const LOW_WATER: u64 = 2;
@@ -31,7 +31,7 @@ pub struct SegmentFacts {
     /// What it is doing.
     pub state: State,
     /// Its queue.
-    pub label: Label,
+    pub queue: Queue,
     /// When it was taken, as a number that rises.
     pub order: u64,
     /// What lives in it.
@@ -86,7 +86,7 @@ pub enum Plan {
     /// Nothing.
     Nothing,
     /// Let a full probation segment count as main, as it is.
-    Relabel(SegmentId),
+    Promote(SegmentId),
     /// Walk a segment.
     Walk(SegmentId, Purpose),
 }
@@ -108,7 +108,7 @@ pub fn plan(store: &StoreFacts<'_>, need: Need) -> Plan {
 /// the put that needs one syncs before anything live goes.
 fn tend(store: &StoreFacts<'_>) -> Option<Plan> {
     if store.free >= LOW_WATER {
-        relabel(store)
+        promote(store)
     } else if store.free + store.after_sync < LOW_WATER {
         room(store)
     } else {
@@ -136,23 +136,23 @@ fn compact(store: &StoreFacts<'_>, below: u64) -> Option<Plan> {
         .map(|s| Plan::Walk(s.id, Purpose::Compact))
 }
 
-/// The oldest segment of probation if that has more than its share, else of main. A head is the last
+/// The oldest segment of probation if that has more than its share, else of main. An active one is the last
 /// choice: it may be all there is.
 fn evict(store: &StoreFacts<'_>) -> Option<Plan> {
-    let used = |label| {
-        store.segments.iter().filter(|s| s.label == label).map(|s| u64::from(s.used)).sum::<u64>()
+    let used = |queue| {
+        store.segments.iter().filter(|s| s.queue == queue).map(|s| u64::from(s.used)).sum::<u64>()
     };
-    let (probation, main) = (used(Label::Probation), used(Label::Main));
+    let (probation, main) = (used(Queue::Probation), used(Queue::Main));
     let first = if probation * 100 > (probation + main) * PROBATION_PERCENT || main == 0 {
-        Label::Probation
+        Queue::Probation
     } else {
-        Label::Main
+        Queue::Main
     };
     candidates(store)
-        .min_by_key(|s| (s.label != first, s.order))
+        .min_by_key(|s| (s.queue != first, s.order))
         .or_else(|| {
-            let heads = store.segments.iter().filter(|s| s.state == State::Active && !s.pinned);
-            heads.filter(|s| s.used > 0).min_by_key(|s| (s.label != first, s.order))
+            let active = store.segments.iter().filter(|s| s.state == State::Active && !s.pinned);
+            active.filter(|s| s.used > 0).min_by_key(|s| (s.queue != first, s.order))
         })
         .map(|s| Plan::Walk(s.id, Purpose::Evict))
 }
@@ -169,38 +169,38 @@ fn sweep(store: &StoreFacts<'_>, due: impl Fn(&SegmentFacts) -> Millis) -> Optio
 }
 
 /// While there is room, the oldest full probation segment counts as main.
-fn relabel(store: &StoreFacts<'_>) -> Option<Plan> {
+fn promote(store: &StoreFacts<'_>) -> Option<Plan> {
     let sealed =
-        |label| store.segments.iter().filter(move |s| s.label == label && s.state == State::Sealed);
-    let probation = sealed(Label::Probation).count() as u64;
+        |queue| store.segments.iter().filter(move |s| s.queue == queue && s.state == State::Sealed);
+    let probation = sealed(Queue::Probation).count() as u64;
     if (probation + 1) * 100 <= store.allowed * PROBATION_PERCENT {
         return None;
     }
-    sealed(Label::Probation).min_by_key(|s| s.order).map(|s| Plan::Relabel(s.id))
+    sealed(Queue::Probation).min_by_key(|s| s.order).map(|s| Plan::Promote(s.id))
 }
 
 /// The queue that has to give an entry away: probation if it has more than its share of entries.
-pub fn trim_queue(store: &StoreFacts<'_>) -> Label {
-    let entries = |label| {
-        let live = store.segments.iter().filter(move |s| s.label == label);
+pub fn trim_queue(store: &StoreFacts<'_>) -> Queue {
+    let entries = |queue| {
+        let live = store.segments.iter().filter(move |s| s.queue == queue);
         live.map(|s| u64::from(s.live.count)).sum::<u64>()
     };
-    let probation = entries(Label::Probation);
+    let probation = entries(Queue::Probation);
     let share = (store.max_entries / 100).saturating_mul(PROBATION_PERCENT)
         + store.max_entries % 100 * PROBATION_PERCENT / 100;
-    if probation > 0 && (probation >= share || entries(Label::Main) == 0) {
-        Label::Probation
+    if probation > 0 && (probation >= share || entries(Queue::Main) == 0) {
+        Queue::Probation
     } else {
-        Label::Main
+        Queue::Main
     }
 }
 
 /// The segment whose next entries go, after one of `order` in the same queue, in a circle.
-pub fn trim_after(store: &StoreFacts<'_>, label: Label, order: u64) -> Option<SegmentId> {
+pub fn trim_after(store: &StoreFacts<'_>, queue: Queue, order: u64) -> Option<SegmentId> {
     store
         .segments
         .iter()
-        .filter(|s| s.live.count > 0 && s.label == label)
+        .filter(|s| s.live.count > 0 && s.queue == queue)
         .min_by_key(|s| (s.order <= order, s.order))
         .map(|s| s.id)
 }
@@ -225,7 +225,7 @@ pub fn sweep_due(first: Millis, last: Millis) -> Millis {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecordFacts {
     /// Its segment's queue.
-    pub label: Label,
+    pub queue: Queue,
     /// How often it was read of late.
     pub frequency: u8,
     /// Whether it expired or was cleared.
@@ -249,7 +249,7 @@ pub enum Judgement {
     /// It is written again.
     Move {
         /// To this queue.
-        label: Label,
+        queue: Queue,
         /// With this frequency.
         frequency: u8,
     },
@@ -257,22 +257,22 @@ pub enum Judgement {
 
 /// The judgement of a walk on a record.
 pub fn judge(purpose: Purpose, record: &RecordFacts) -> Judgement {
-    let RecordFacts { label, frequency, dead, budget_spent } = *record;
+    let RecordFacts { queue, frequency, dead, budget_spent } = *record;
     if dead {
         return Judgement::Collect;
     }
-    match (purpose, label) {
+    match (purpose, queue) {
         (Purpose::Sweep, _) => Judgement::Keep(frequency),
-        (Purpose::Compact, _) => Judgement::Move { label, frequency },
-        (Purpose::Trim, Label::Main) if frequency > 0 => Judgement::Keep(frequency - 1),
-        (Purpose::Evict, Label::Main) if frequency > 0 && !budget_spent => {
-            Judgement::Move { label, frequency: frequency - 1 }
+        (Purpose::Compact, _) => Judgement::Move { queue, frequency },
+        (Purpose::Trim, Queue::Main) if frequency > 0 => Judgement::Keep(frequency - 1),
+        (Purpose::Evict, Queue::Main) if frequency > 0 && !budget_spent => {
+            Judgement::Move { queue, frequency: frequency - 1 }
         }
-        (_, Label::Main) => Judgement::Evict { ghost: false },
-        (_, Label::Probation) if frequency >= PROMOTE_AT && !budget_spent => {
-            Judgement::Move { label: Label::Main, frequency: 0 }
+        (_, Queue::Main) => Judgement::Evict { ghost: false },
+        (_, Queue::Probation) if frequency >= PROMOTE_AT && !budget_spent => {
+            Judgement::Move { queue: Queue::Main, frequency: 0 }
         }
-        (_, Label::Probation) => Judgement::Evict { ghost: true },
+        (_, Queue::Probation) => Judgement::Evict { ghost: true },
     }
 }
 
@@ -290,11 +290,11 @@ pub fn pace(bytes: u64, free: u64) -> u64 {
 mod tests {
     use super::*;
 
-    fn segment(id: u16, label: Label, live: u32) -> SegmentFacts {
+    fn segment(id: u16, queue: Queue, live: u32) -> SegmentFacts {
         SegmentFacts {
             id: SegmentId::new(id),
             state: State::Sealed,
-            label,
+            queue,
             order: u64::from(id),
             live: Live { count: live, units: live },
             used: 100,
@@ -318,7 +318,7 @@ mod tests {
     }
 
     fn main_segments(live: u32) -> Vec<SegmentFacts> {
-        (0..16).map(|id| segment(id, Label::Main, live)).collect()
+        (0..16).map(|id| segment(id, Queue::Main, live)).collect()
     }
 
     #[test]
@@ -355,19 +355,19 @@ mod tests {
     #[test]
     fn probation_gives_way_first_when_it_has_more_than_its_share() {
         let mut segments = main_segments(100);
-        segments[10].label = Label::Probation;
+        segments[10].queue = Queue::Probation;
         let main = Plan::Walk(SegmentId::new(0), Purpose::Evict);
         assert_eq!(plan(&store(&segments), Need::Segment), main);
-        segments[11].label = Label::Probation;
+        segments[11].queue = Queue::Probation;
         let probation = Plan::Walk(SegmentId::new(10), Purpose::Evict);
         assert_eq!(plan(&store(&segments), Need::Segment), probation);
     }
 
     #[test]
     fn while_there_is_room_probation_becomes_main_by_its_label() {
-        let segments = [segment(3, Label::Probation, 100), segment(4, Label::Probation, 100)];
+        let segments = [segment(3, Queue::Probation, 100), segment(4, Queue::Probation, 100)];
         let facts = StoreFacts { free: 10, allowed: 16, ..store(&segments) };
-        assert_eq!(plan(&facts, Need::Upkeep), Plan::Relabel(SegmentId::new(3)));
+        assert_eq!(plan(&facts, Need::Upkeep), Plan::Promote(SegmentId::new(3)));
     }
 
     #[test]
@@ -375,17 +375,17 @@ mod tests {
         let mut segments = main_segments(0);
         segments[4].live.count = 1;
         let facts = StoreFacts { max_entries: 1, ..store(&segments) };
-        assert_eq!(trim_queue(&facts), Label::Main);
-        assert_eq!(trim_after(&facts, Label::Main, 0), Some(SegmentId::new(4)));
-        assert_eq!(trim_after(&facts, Label::Main, 4), Some(SegmentId::new(4)));
+        assert_eq!(trim_queue(&facts), Queue::Main);
+        assert_eq!(trim_after(&facts, Queue::Main, 0), Some(SegmentId::new(4)));
+        assert_eq!(trim_after(&facts, Queue::Main, 4), Some(SegmentId::new(4)));
     }
 
     #[test]
     fn a_compaction_keeps_all_that_lives_and_a_sweep_moves_nothing() {
-        for label in [Label::Probation, Label::Main] {
+        for queue in [Queue::Probation, Queue::Main] {
             for frequency in 0..=3 {
-                let record = RecordFacts { label, frequency, dead: false, budget_spent: true };
-                let moved = Judgement::Move { label, frequency };
+                let record = RecordFacts { queue, frequency, dead: false, budget_spent: true };
+                let moved = Judgement::Move { queue, frequency };
                 assert_eq!(judge(Purpose::Compact, &record), moved);
                 assert_eq!(judge(Purpose::Sweep, &record), Judgement::Keep(frequency));
                 let dead = RecordFacts { dead: true, ..record };
@@ -399,8 +399,8 @@ mod tests {
     #[test]
     fn a_read_entry_is_promoted_and_a_cold_one_leaves_a_ghost() {
         let record =
-            RecordFacts { label: Label::Probation, frequency: 1, dead: false, budget_spent: false };
-        let promoted = Judgement::Move { label: Label::Main, frequency: 0 };
+            RecordFacts { queue: Queue::Probation, frequency: 1, dead: false, budget_spent: false };
+        let promoted = Judgement::Move { queue: Queue::Main, frequency: 0 };
         assert_eq!(judge(Purpose::Evict, &record), promoted);
         let cold = RecordFacts { frequency: 0, ..record };
         assert_eq!(judge(Purpose::Evict, &cold), Judgement::Evict { ghost: true });

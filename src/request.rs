@@ -32,7 +32,7 @@ pub struct Seams {
 pub struct Opening {
     /// The store was created.
     pub created: bool,
-    /// The store was last used in another boot (or was copied), and its index was mended.
+    /// The store was last used in another boot (or was copied), and was recovered.
     pub other_boot: bool,
     /// Why the store begins empty though there was one.
     pub started_empty: Option<String>,

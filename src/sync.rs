@@ -57,7 +57,7 @@ impl Barrier {
         refuse_after_failure(session)?;
         // From now on moves, splits and reuse wait for syncs.
         update(words, control::SYNCS, |syncs| (syncs == 0).then_some(1));
-        decide_all_twins(session)?;
+        resolve_all_duplicates(session)?;
         // Never behind one that is done, whatever the counters hold; but numbers that only damage makes
         // are not counted on, for they would soon come to their end.
         let done = words.load(control::SYNCS_DONE);
@@ -128,17 +128,17 @@ fn finish_creation(session: &Session) -> Result<()> {
 }
 
 /// No slot that may be one of two versions is made durable undecided.
-fn decide_all_twins(session: &Session) -> Result<()> {
+fn resolve_all_duplicates(session: &Session) -> Result<()> {
     let words = &session.store.words;
     loop {
-        let cursor = words.load(control::TWIN_CURSOR);
+        let cursor = words.load(control::DUPLICATE_CURSOR);
         let Some(page) = cursor.checked_sub(1) else { return Ok(()) };
         if page >= session.store.index().pages() {
-            let _ = words.exchange(control::TWIN_CURSOR, cursor, 0);
+            let _ = words.exchange(control::DUPLICATE_CURSOR, cursor, 0);
             continue;
         }
-        entries::decide_twins(session, PageId::new(page))?;
-        let _ = words.exchange(control::TWIN_CURSOR, cursor, cursor + 1);
+        entries::resolve_duplicates(session, PageId::new(page))?;
+        let _ = words.exchange(control::DUPLICATE_CURSOR, cursor, cursor + 1);
     }
 }
 

@@ -3,12 +3,12 @@
 //! A change is a list of at most twelve words with their new absolute values, or one split of an
 //! index page. It goes through the lock word `L`:
 //!
-//! 1. `FREE -> HELD`: the holder looks whether all is still as it was when he prepared. Nothing
-//!    shared is stored, so whoever waits 5 ms robs him without asking.
-//! 2. He writes the list, the *intent*, into his own process slot; `HELD -> COMMIT`. If that fails
-//!    he was robbed, and starts over.
-//! 3. He stores the words, then `FREE` with the next sequence. If he dies in between, the next one
-//!    who waits copies the intent, makes himself the owner (`COMMIT(x, q) -> COMMIT(me, q + 1)`) and
+//! 1. `FREE -> HELD`: the holder looks whether all is still as it was when it prepared. Nothing
+//!    shared is stored, so whoever waits 5 ms robs it without asking.
+//! 2. It writes the list, the *intent*, into its own process row; `HELD -> COMMIT`. If that fails
+//!    it was robbed, and starts over.
+//! 3. It stores the words, then `FREE` with the next sequence. If it dies in between, the next one
+//!    who waits copies the intent, makes itself the owner (`COMMIT(x, q) -> COMMIT(me, q + 1)`) and
 //!    stores the words again: absolute values, so it does not matter how many were stored before,
 //!    and whether the taker dies in turn.
 //!
@@ -19,11 +19,11 @@
 
 use std::time::{Duration, Instant};
 
+use crate::format::address::Lsn;
 use crate::format::control::{self, Geometry};
 use crate::format::intent::{INTENT_WORDS, IntentHead, WordAt};
-use crate::format::lock::{LockWord, Phase, ProcessSlot};
+use crate::format::lock::{LockWord, Phase, ProcessId};
 use crate::format::page::{Home, PAGE_SLOTS, PageId};
-use crate::format::place::Lsn;
 use crate::format::slot::{Slot, TAG_BITS};
 use crate::sys::words::Words;
 
@@ -100,8 +100,8 @@ pub const UNCHANGED: Duration = Duration::from_millis(5);
 
 /// Whether a process has died, by the kernel's word.
 pub trait Liveness {
-    /// Whether nobody is attached to a process slot. Never asked of one's own.
-    fn is_dead(&self, slot: ProcessSlot) -> bool;
+    /// Whether nobody is attached to a process row. Never asked of one's own.
+    fn is_dead(&self, process: ProcessId) -> bool;
 }
 
 /// How long one waits for the lock.
@@ -137,7 +137,7 @@ pub struct Transactions<'a, W, L> {
     /// Where they are.
     pub geometry: &'a Geometry,
     /// This process.
-    pub me: ProcessSlot,
+    pub me: ProcessId,
     /// Who lives.
     pub liveness: &'a L,
 }
@@ -167,7 +167,7 @@ impl<'a, W: Words, L: Liveness> Transactions<'a, W, L> {
                 continue;
             }
             if found.phase == Phase::Held {
-                // Whoever holds it has stored nothing: no need to ask whether he lives.
+                // Whoever holds it has stored nothing: no need to ask whether it lives.
                 if self.words.exchange(control::LOCK, raw, held.next().encode()).is_ok() {
                     return Ok(Held { transactions: self, word: held.next() });
                 }
@@ -203,9 +203,9 @@ impl<'a, W: Words, L: Liveness> Transactions<'a, W, L> {
         }
     }
 
-    /// Before a process slot is used by a new owner: finishes or undoes what the lock word says of
+    /// Before a process row is used by a new owner: finishes or undoes what the lock word says of
     /// its last one.
-    pub fn settle_slot(&self) {
+    pub fn settle_row(&self) {
         loop {
             let raw = self.words.load(control::LOCK);
             let found = LockWord::decode(raw);

@@ -169,8 +169,8 @@ class Store:
         if not 0 <= number < 4096:
             return None
         state = self.word(0x1000 + 8 * number)
-        generation, phase, label = state & 0xFFFFFFFF, (state >> 32) & 15, (state >> 36) & 15
-        if phase > 4 or label > 1 or generation & 15 != (slot >> 36) & 15:
+        generation, phase, queue = state & 0xFFFFFFFF, (state >> 32) & 15, (state >> 36) & 15
+        if phase > 4 or queue > 1 or generation & 15 != (slot >> 36) & 15:
             return None
         if self.in_order and phase not in (1, 2, 3):
             return None

@@ -1,4 +1,4 @@
-//! The control block: lock word, intents, walks, segment table, process slots. What is done with an input stands in `tests/it/fuzz/control.rs`.
+//! The control block: lock word, intents, walks, segment table, process rows. What is done with an input stands in `tests/it/fuzz/control.rs`.
 //!
 //! `RUSTC_BOOTSTRAP=1 cargo fuzz run --sanitizer none control`
 #![no_main]

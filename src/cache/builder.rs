@@ -77,9 +77,9 @@ impl Builder {
     }
 
     /// Opens for reading alone: writes nothing at all, not even that somebody reads, takes no
-    /// process slot, and works on read-only file systems. Writes fail with `ReadOnly`. Where the index
-    /// needs mending after another boot, a private copy is mended in memory, and used until a writer
-    /// mends the store itself; while that one is at it, reads miss.
+    /// process row, and works on read-only file systems. Writes fail with `ReadOnly`. Where the index
+    /// needs recovery after another boot, a private copy is recovered in memory, and used until a writer
+    /// recovers the store itself; while that one is at it, reads miss.
     pub fn read_only(mut self, read_only: bool) -> Self {
         self.options.read_only = read_only;
         self

@@ -75,7 +75,7 @@ impl Builder {
     /// - `Damaged`: a file is missing, damaged or another store's. Nothing is touched.
     /// - `Unsupported`: a network file system or FUSE.
     /// - `Full`: the disk has no room for an empty store.
-    /// - `Busy`: the process slots are taken, or another process is creating, mending or resizing.
+    /// - `Busy`: as many processes as may be are attached, or another process is creating, recovering or resizing.
     /// - `Io`: the operating system refuses something.
     pub fn open(&self, directory: impl AsRef<Path>) -> Result<FileCache> {
         FileCache::from_request(self.request(directory.as_ref()))
@@ -131,7 +131,7 @@ impl FileCache {
         Ok(Process::new(open::open(&request)?, request.options.durability))
     }
 
-    /// What opening found: whether the store was created, mended after another boot, or begun anew.
+    /// What opening found: whether the store was created, recovered after another boot, or begun anew.
     pub fn opening(&self) -> &Opening {
         &self.inner.opening
     }

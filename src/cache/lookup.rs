@@ -82,7 +82,7 @@ impl Process {
         if !record.has_key(store, key) {
             return unless_reused(Outcome::NotOurs);
         }
-        if found.slot.is_twin() {
+        if found.slot.is_duplicate() {
             return self.outcome_of_newest(hash, key, answer);
         }
         if !record.is_current(store.cleared(), || self.session.now()) {

@@ -6,7 +6,7 @@ use super::handle::FileCache;
 use crate::config::Ttl;
 use crate::entries;
 use crate::error::Result;
-use crate::format::place::UNIT;
+use crate::format::address::UNIT;
 use crate::format::record::KEY_LIMIT;
 use crate::reclaim;
 use crate::session::Count;

@@ -3,8 +3,8 @@
 use super::handle::FileCache;
 use super::process::Process;
 use crate::error::Result;
+use crate::format::address::{Millis, UNIT};
 use crate::format::control;
-use crate::format::place::{Millis, UNIT};
 use crate::format::segment::State;
 use crate::reclaim;
 use crate::session::counters::{self, COUNTS, Count};

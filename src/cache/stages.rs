@@ -10,10 +10,10 @@ use crate::config::Ttl;
 use crate::entries::{self, Candidates, Located, Outcome, Publication};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::LOG_FILE;
+use crate::format::address::{Millis, UNIT};
 use crate::format::control;
-use crate::format::place::{Millis, UNIT};
 use crate::format::record::{KEY_LIMIT, Shape};
-use crate::format::segment::Label;
+use crate::format::segment::Queue;
 use crate::reclaim::{self, Writer};
 use crate::session::{Attributes, Count, Session, Wanted, Writing};
 use crate::store::Spot;
@@ -156,7 +156,7 @@ impl Process {
 
     /// Room for a record, by reclaiming some if there is none.
     #[inline]
-    fn room(&self, writer: &mut Writer, queue: Label, shape: Shape) -> Result<Spot> {
+    fn room(&self, writer: &mut Writer, queue: Queue, shape: Shape) -> Result<Spot> {
         let session = &self.session;
         let units = (shape.footprint() / UNIT) as u32;
         let mut last = false;
@@ -225,7 +225,7 @@ mod tests {
         {
             // As a writer leaves it that is killed between writing and publishing.
             let shape = Shape { value: 1, key: 3, metadata: 0, flags: 0 };
-            let spot = process.room(&mut process.writer(), Label::Probation, shape).unwrap();
+            let spot = process.room(&mut process.writer(), Queue::Probation, shape).unwrap();
             let expiry = Millis::new(session.now().get() - 5000);
             let attributes = Attributes { created: 0, expiry, lsn: None };
             session.write(spot, shape, attributes, [b"", b"key", b"v"]);

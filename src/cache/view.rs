@@ -5,8 +5,8 @@ use std::ops::Deref;
 
 use super::handle::FileCache;
 use super::process::Process;
-use crate::format::lock::ProcessSlot;
-use crate::format::place::SegmentId;
+use crate::format::address::SegmentId;
+use crate::format::lock::ProcessId;
 use crate::index::Found;
 use crate::session::{Count, pins};
 use crate::store::Record;
@@ -30,7 +30,7 @@ enum Kind {
 
 struct Pinned {
     cache: FileCache,
-    process: fork::Generation,
+    process: fork::Incarnation,
     segment: SegmentId,
     offset: u64,
     length: usize,
@@ -65,7 +65,7 @@ impl FileCache {
         // From here on the pin goes with it.
         let view = View(Kind::Pinned(Pinned {
             cache: self.clone(),
-            process: fork::generation(),
+            process: fork::incarnation(),
             segment: record.spot.segment,
             offset: record.value_offset(),
             length: record.shape.value as usize,
@@ -86,11 +86,11 @@ impl Process {
     }
 
     /// This process, if it may pin another segment.
-    fn may_pin(&self) -> Option<ProcessSlot> {
+    fn may_pin(&self) -> Option<ProcessId> {
         let store = &self.session.store;
         let me = self.session.attachment.as_ref()?;
-        let pinned = pins::pinned_by_views(store, me.slot, &me.locks);
-        (pinned * PINNED_PART <= u32::from(store.segment_count())).then_some(me.slot)
+        let pinned = pins::pinned_by_views(store, me.process, &me.locks);
+        (pinned * PINNED_PART <= u32::from(store.segment_count())).then_some(me.process)
     }
 
     /// A view that is a copy.
@@ -117,7 +117,7 @@ impl Deref for View {
         match &self.0 {
             Kind::Owned(bytes) => bytes,
             Kind::Pinned(pinned) => {
-                if pinned.process != fork::generation() {
+                if pinned.process != fork::incarnation() {
                     panic!("a view was made before this process was forked: make a new one");
                 }
                 let bytes = pinned.cache.process().ok().and_then(|process| {
@@ -147,13 +147,13 @@ impl fmt::Debug for View {
 
 impl Drop for Pinned {
     fn drop(&mut self) {
-        if self.process != fork::generation() {
+        if self.process != fork::incarnation() {
             return; // The parent's pin.
         }
         if let Ok(process) = self.cache.process() {
             let session = &process.session;
             if let Some(me) = &session.attachment {
-                session.pins.unpin(&session.store, me.slot, self.segment);
+                session.pins.unpin(&session.store, me.process, self.segment);
             }
         }
     }

@@ -28,7 +28,7 @@ pub fn open_log(request: &Request, identity: &Identity, write: bool) -> Result<F
         Header::Of(id) if id == identity.store_id => Ok(file),
         Header::Of(_) => Err(damaged(&path, "the file belongs to another store")),
         Header::Newer(version) => Err(newer(&path, version)),
-        Header::None => Err(damaged(&path, "the file's head is damaged")),
+        Header::None => Err(damaged(&path, "the file's header is damaged")),
     }
 }
 

@@ -1,9 +1,9 @@
 //! The limits in the control block, as the file `store` has them too.
 
+use crate::format::address::Millis;
 use crate::format::control;
 use crate::format::identity::Limits;
 use crate::format::intent::WordAt;
-use crate::format::place::Millis;
 use crate::sys::words::Words;
 
 /// The limits that hold.

@@ -27,7 +27,7 @@ impl<'a> OpeningLock<'a> {
                 return Err(Error::new(
                     ErrorKind::Busy,
                     path,
-                    "another process is creating, mending or resizing the store",
+                    "another process is creating, recovering or resizing the store",
                     "Wait for it, or allow a longer lock_timeout, and try again.",
                 ));
             }

@@ -100,8 +100,8 @@ fn is_lock_sound(lock: u64, epoch: u64, clear_lsn: u64) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::format::lock::{Phase, ProcessSlot};
-    use crate::format::place::Lsn;
+    use crate::format::address::Lsn;
+    use crate::format::lock::{Phase, ProcessId};
 
     const GEOMETRY: Geometry = Geometry { seed: 1, level: 2, segment_shift: 16, max_processes: 4 };
     const MAX_BYTES: u64 = 3 << 20;
@@ -117,7 +117,7 @@ mod tests {
     }
 
     fn page_with(changes: &[(WordAt, u64)]) -> [u8; PAGE] {
-        let owner = ProcessSlot::new(0).unwrap();
+        let owner = ProcessId::new(0).unwrap();
         let lock = LockWord { phase: Phase::Free, owner, sequence: Lsn::first_of(7) };
         let mut page = [0; PAGE];
         let mut set = |at: WordAt, value: u64| {

@@ -1,6 +1,6 @@
 //! Who else is attached to a store.
 
-use crate::format::lock::ProcessSlot;
+use crate::format::lock::ProcessId;
 use crate::store::Store;
 use crate::sys::words::Words;
 use crate::transaction::Liveness;
@@ -9,7 +9,7 @@ use crate::transaction::Liveness;
 pub fn is_attached(
     store: &Store<impl Words>,
     locks: &impl Liveness,
-    but: Option<ProcessSlot>,
+    but: Option<ProcessId>,
 ) -> bool {
-    store.processes().any(|slot| Some(slot) != but && !locks.is_dead(slot))
+    store.processes().any(|process| Some(process) != but && !locks.is_dead(process))
 }

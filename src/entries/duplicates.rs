@@ -9,13 +9,13 @@ use crate::index::Found;
 use crate::session::{Decision, Session};
 use crate::store::Store;
 
-/// Decides the twins on one page: of slots that may be versions of one key, the one with the lower
+/// Decides the duplicates on one page: of slots that may be versions of one key, the one with the lower
 /// LSN goes, and those left lose their mark. One whose record cannot be read keeps it.
-pub fn decide_twins(session: &Session, page: PageId) -> Result<()> {
+pub fn resolve_duplicates(session: &Session, page: PageId) -> Result<()> {
     let store = &session.store;
-    let twins = store.index().live_on(page).filter(|found| found.slot.is_twin());
+    let duplicates = store.index().live_on(page).filter(|found| found.slot.is_duplicate());
     let keys: Vec<(Found, Option<Vec<u8>>)> =
-        twins.map(|found| (found, key_of(store, found))).collect();
+        duplicates.map(|found| (found, key_of(store, found))).collect();
     for (found, key) in &keys {
         let Some(record) = store.record(found.slot) else { continue };
         let is_newer =
@@ -47,15 +47,15 @@ fn is_pair(a: &Found, b: &Found) -> bool {
         && (group(a) == group(b) || other_group(a.position, a.slot.tag()) == group(b))
 }
 
-/// Takes the twin bit from a slot.
+/// Takes the duplicate bit from a slot.
 fn unmark(session: &Session, found: Found) -> Result<()> {
     let index = session.store.index();
     session.transact(|_, changes| {
         let now = index.slot(found.page, found.position);
-        if !now.names_same(found.slot) || !now.is_twin() {
+        if !now.names_same(found.slot) || !now.is_duplicate() {
             return Decision::Leave(());
         }
-        changes.set(index.at(found.page, found.position), now.with_twin(false).word());
+        changes.set(index.at(found.page, found.position), now.with_duplicate(false).word());
         Decision::Commit(())
     })
 }

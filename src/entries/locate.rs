@@ -1,9 +1,9 @@
 //! Finding the slots of a key, for somebody who is about to change them.
 
+use crate::format::address::Lsn;
 use crate::format::control;
 use crate::format::page::{GROUP_SLOTS, Home, PageId};
-use crate::format::place::Lsn;
-use crate::format::segment::Label;
+use crate::format::segment::Queue;
 use crate::format::slot::Slot;
 use crate::index::{Found, GROUPS_SLOTS, Groups};
 use crate::store::{Record, Store};
@@ -25,7 +25,7 @@ pub struct Candidates {
 #[derive(Clone, Debug)]
 pub struct Located {
     candidates: Candidates,
-    /// The key's entry: the newest version, where there are twins.
+    /// The key's entry: the newest version, where there are duplicates.
     pub entry: Option<(Found, Record)>,
     /// Older versions of the key, left by a power cut.
     pub older: Vec<(Found, Record)>,
@@ -53,18 +53,18 @@ impl Candidates {
     /// ghost. Asks for the record of the entry. By tags alone, so that it is wrong for one key in many
     /// thousands, which does no harm.
     #[inline]
-    pub fn queue(self, store: &Store) -> Label {
-        let mut queue = Label::Probation;
+    pub fn queue(self, store: &Store) -> Queue {
+        let mut queue = Queue::Probation;
         for found in self.slots(store) {
             if found.slot.is_live() {
                 let address = found.slot.address();
                 store.prefetch_record(address);
                 let segment = store.geometry.locate(address).map(|(segment, _)| segment);
                 let state = segment.and_then(|segment| store.state(segment));
-                return state.map_or(queue, |state| state.label);
+                return state.map_or(queue, |state| state.queue);
             }
             if is_young_ghost(store, found.slot, self.seen) {
-                queue = Label::Main;
+                queue = Queue::Main;
             }
         }
         queue
@@ -235,7 +235,7 @@ fn is_same(store: &Store, found: Found) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::format::place::{Address, Generation};
+    use crate::format::address::{Address, Generation};
 
     #[test]
     fn the_oldest_ghost_at_home_is_found_among_younger_live_and_foreign_ones() {

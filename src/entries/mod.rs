@@ -15,7 +15,7 @@ mod publish;
 mod release;
 mod unpublished;
 
-pub use duplicates::decide_twins;
+pub use duplicates::resolve_duplicates;
 pub use growth::{Backed, GROWTH_LIMIT, grow, index_bytes, repair_page_count};
 pub use locate::{Candidates, Located, candidates, locate};
 pub use publish::{Outcome, Publication, publish};

@@ -1,11 +1,11 @@
 //! Publishing: a record becomes the key's entry by one store of its slot.
 
-use super::duplicates::decide_twins;
+use super::duplicates::resolve_duplicates;
 use super::locate::{Located, Target};
 use super::release::release;
 use crate::error::Result;
+use crate::format::address::{Lsn, Millis};
 use crate::format::control;
-use crate::format::place::{Lsn, Millis};
 use crate::format::record::encode_committed;
 use crate::format::segment::{LIVE, Live};
 use crate::format::slot::Slot;
@@ -54,10 +54,10 @@ pub fn publish(session: &Session, located: &Located, new: &Publication) -> Resul
         },
     };
     if let Target::Overflow(found) = target
-        && found.slot.is_twin()
+        && found.slot.is_duplicate()
     {
         // Without its newest version an older one would be back. Whose record cannot be read stays marked.
-        decide_twins(session, found.page)?;
+        resolve_duplicates(session, found.page)?;
         if store.index().slot(found.page, found.position) != found.slot {
             return Ok(Outcome::Changed);
         }

@@ -2,11 +2,11 @@
 
 use super::locate::{Located, locate};
 use crate::error::Result;
+use crate::format::address::{Address, Generation, Lsn};
 use crate::format::control;
 use crate::format::lock::Phase;
-use crate::format::place::{Address, Generation, Lsn};
 use crate::format::record::encode_committed;
-use crate::format::segment::{LIVE, Live, STAMP, Stamp};
+use crate::format::segment::{BarrierStamp, LIVE, Live, STAMP};
 use crate::format::slot::Slot;
 use crate::index::Found;
 use crate::session::{Decision, Session};
@@ -157,7 +157,7 @@ pub fn repoint(session: &Session, moved: &Move) -> Result<Released> {
         }
         let slot = Slot::new(now.tag(), new.address, new.generation, moved.frequency);
         let at = store.index().at(found.page, found.position);
-        changes.set(at, slot.with_twin(now.is_twin()).word());
+        changes.set(at, slot.with_duplicate(now.is_duplicate()).word());
         let live = |spot: Spot| store.geometry.row_at(spot.segment, LIVE);
         changes
             .update(words, live(old.spot), |word| Live::decode(word).minus(old.units()).encode());
@@ -165,7 +165,7 @@ pub fn repoint(session: &Session, moved: &Move) -> Result<Released> {
         if moved.syncs {
             let begun = store.load(control::SYNCS_BEGUN);
             changes.update(words, store.geometry.row_at(old.spot.segment, STAMP), |word| {
-                barrier::stamp_when_moved_from(Stamp::decode(word), begun).encode()
+                barrier::stamp_when_moved_from(BarrierStamp::decode(word), begun).encode()
             });
         }
         Decision::Commit(Released::Gone)

@@ -4,9 +4,9 @@
 //! ends in between leaves them there, in the room into which a segment was to be emptied. A copy carries
 //! the version (LSN) of what it is a copy of, so it is known when it is met.
 
+use crate::format::address::SegmentId;
 use crate::format::control::TABLE_SEGMENTS;
 use crate::format::page::page_of;
-use crate::format::place::SegmentId;
 use crate::format::segment::{ORDER, StateWord};
 use crate::format::slot::Slot;
 use crate::index::Found;

@@ -5,7 +5,7 @@
 //! The seed is 64 random bits: a product with a small factor would mix too little.
 //! `mix` is the folded 64 x 64 -> 128 bit multiplication of wyhash (Wang Yi, 2019).
 
-use super::place::{Address, Generation};
+use super::address::{Address, Generation};
 
 /// One constant a purpose, so that a check made for one field never passes for another.
 pub(super) const HEADER: u64 = 0x9E37_79B9_7F4A_7C15;

@@ -1,14 +1,14 @@
 //! The control block: the first bytes of the log file, and where everything in it stands.
 //!
 //! A header page with the file's identity and the words that all processes share, then the state
-//! words of 4,096 segments, then their rows, then the process slots; rounded up to 64 KiB. Words
+//! words of 4,096 segments, then their rows, then the process rows; rounded up to 64 KiB. Words
 //! that every put changes and words that every get reads stand in different cache lines.
 
+use super::address::{Address, Generation, SegmentId};
 use super::check::Checker;
 use super::intent::{INTENT_WORDS, WordAt};
-use super::lock::{PROCESS_LIMIT, ProcessSlot};
+use super::lock::{PROCESS_LIMIT, ProcessId};
 use super::page::{PAGE_BYTES, PAGE_SLOTS, PageId};
-use super::place::{Address, Generation, SegmentId};
 use super::segment::{CHUNK_HEADER_BYTES, ROW_BYTES};
 
 /// First eight bytes of the log file.
@@ -24,8 +24,8 @@ pub const SEGMENTS_FLOOR: u64 = 8;
 pub const SEGMENT_SHIFTS: std::ops::RangeInclusive<u32> = 16..=28;
 /// The most that an index begins with, as a power of two of pages.
 pub const LEVEL_LIMIT: u32 = 16;
-/// Bytes of a process slot.
-pub const PROCESS_SLOT_BYTES: u64 = 1024;
+/// Bytes of a process row.
+pub const PROCESS_ROW_BYTES: u64 = 1024;
 /// The control block's length is a multiple of this, so that pages of 64 KiB work.
 pub const CONTROL_ALIGNMENT: u64 = 64 << 10;
 
@@ -80,16 +80,16 @@ pub const SYNCED_AT: WordAt = WordAt::log(0x118);
 pub const SYNC_FAILED: WordAt = WordAt::log(0x120);
 
 /// Segment that takes new chunks for probation: number + 1, or 0.
-pub const HEAD_PROBATION: WordAt = WordAt::log(0x140);
+pub const ACTIVE_PROBATION: WordAt = WordAt::log(0x140);
 /// Segment that takes new chunks for main: number + 1, or 0.
-pub const HEAD_MAIN: WordAt = WordAt::log(0x148);
+pub const ACTIVE_MAIN: WordAt = WordAt::log(0x148);
 /// Segments taken so far.
 pub const ORDERS: WordAt = WordAt::log(0x150);
 /// Bytes granted to segments in use or kept.
 pub const LOG_GRANTED: WordAt = WordAt::log(0x158);
 /// Bytes granted to the index file, header page included.
 pub const INDEX_GRANTED: WordAt = WordAt::log(0x160);
-/// Process slots that were ever in use: the highest number + 1.
+/// Process rows that were ever in use: the highest number + 1.
 pub const PROCESSES_SEEN: WordAt = WordAt::log(0x168);
 
 /// Walks of probation, main, and of compaction and sweeping.
@@ -102,8 +102,8 @@ pub const WALK_UPKEEP: WordAt = WordAt::log(0x190);
 pub const CLEAR_CURSOR: WordAt = WordAt::log(0x198);
 /// When some segment is next worth sweeping, milliseconds.
 pub const SWEEP_DUE: WordAt = WordAt::log(0x1A0);
-/// The next page on which upkeep decides twins, + 1; 0: there are none.
-pub const TWIN_CURSOR: WordAt = WordAt::log(0x1A8);
+/// The next page on which upkeep decides duplicates, + 1; 0: there are none.
+pub const DUPLICATE_CURSOR: WordAt = WordAt::log(0x1A8);
 
 /// Words that count up by one can have come this far, and no further.
 pub const COUNT_LIMIT: u64 = 1 << 56;
@@ -112,25 +112,25 @@ pub const COUNT_LIMIT: u64 = 1 << 56;
 pub const STATES_OFFSET: u64 = 0x1000;
 /// Offset of the rows of the segment table.
 pub const ROWS_OFFSET: u64 = STATES_OFFSET + TABLE_SEGMENTS as u64 * 8;
-/// Offset of the process slots.
+/// Offset of the process rows.
 pub const PROCESSES_OFFSET: u64 = ROWS_OFFSET + TABLE_SEGMENTS as u64 * ROW_BYTES;
 
-/// Offset of the intent in a process slot.
-pub const SLOT_INTENT: u64 = 0x000;
+/// Offset of the intent in a process row.
+pub const PROCESS_INTENT: u64 = 0x000;
 /// Offset of the two words that say into which segment the process writes (number + 1, or 0):
 /// one for puts, one for moves. They pin it as a bit does.
-pub const SLOT_WRITING: u64 = 0x0F0;
-/// Offset of the pins in a process slot: a bit a segment.
-pub const SLOT_PINS: u64 = 0x100;
-/// Offset of the statistics in a process slot.
-pub const SLOT_STATISTICS: u64 = 0x300;
-/// Words of statistics in a process slot.
+pub const PROCESS_WRITING: u64 = 0x0F0;
+/// Offset of the pins in a process row: a bit a segment.
+pub const PROCESS_PINS: u64 = 0x100;
+/// Offset of the statistics in a process row.
+pub const PROCESS_STATISTICS: u64 = 0x300;
+/// Words of statistics in a process row.
 pub const STATISTICS_WORDS: u64 = 32;
 
-const _: () = assert!(SLOT_INTENT + 8 + INTENT_WORDS as u64 * 16 <= SLOT_WRITING);
-const _: () = assert!(SLOT_WRITING + 16 <= SLOT_PINS);
-const _: () = assert!(SLOT_PINS + TABLE_SEGMENTS as u64 / 8 <= SLOT_STATISTICS);
-const _: () = assert!(SLOT_STATISTICS + STATISTICS_WORDS * 8 == PROCESS_SLOT_BYTES);
+const _: () = assert!(PROCESS_INTENT + 8 + INTENT_WORDS as u64 * 16 <= PROCESS_WRITING);
+const _: () = assert!(PROCESS_WRITING + 16 <= PROCESS_PINS);
+const _: () = assert!(PROCESS_PINS + TABLE_SEGMENTS as u64 / 8 <= PROCESS_STATISTICS);
+const _: () = assert!(PROCESS_STATISTICS + STATISTICS_WORDS * 8 == PROCESS_ROW_BYTES);
 const _: () = assert!(PAGE_SLOTS as u64 * 8 == PAGE_BYTES);
 
 /// What never changes in a store's life, and where that puts things.
@@ -142,7 +142,7 @@ pub struct Geometry {
     pub level: u32,
     /// log2 of the segment size.
     pub segment_shift: u32,
-    /// Process slots.
+    /// Process rows.
     pub max_processes: u16,
 }
 
@@ -164,7 +164,7 @@ impl Geometry {
     /// Bytes of the control block: where the first segment begins.
     #[inline]
     pub const fn control_bytes(&self) -> u64 {
-        (PROCESSES_OFFSET + self.max_processes as u64 * PROCESS_SLOT_BYTES)
+        (PROCESSES_OFFSET + self.max_processes as u64 * PROCESS_ROW_BYTES)
             .next_multiple_of(CONTROL_ALIGNMENT)
     }
 
@@ -203,13 +203,13 @@ impl Geometry {
     /// The address `units` units into a segment.
     #[inline]
     pub const fn address(&self, segment: SegmentId, units: u32) -> Address {
-        Address::from_bytes(self.segment_start(segment) + units as u64 * super::place::UNIT)
+        Address::from_bytes(self.segment_start(segment) + units as u64 * super::address::UNIT)
     }
 
     /// Units in a segment.
     #[inline]
     pub const fn segment_units(&self) -> u32 {
-        (self.segment_bytes() / super::place::UNIT) as u32
+        (self.segment_bytes() / super::address::UNIT) as u32
     }
 
     /// The largest record: what fits a segment beside one chunk header.
@@ -229,33 +229,34 @@ impl Geometry {
         WordAt::log(ROWS_OFFSET + segment.index() * ROW_BYTES + word * 8)
     }
 
-    /// Offset of a process slot in the log file.
-    pub const fn process_offset(&self, slot: ProcessSlot) -> u64 {
-        PROCESSES_OFFSET + slot.get() as u64 * PROCESS_SLOT_BYTES
+    /// Offset of a process row in the log file.
+    pub const fn process_offset(&self, process: ProcessId) -> u64 {
+        PROCESSES_OFFSET + process.get() as u64 * PROCESS_ROW_BYTES
     }
 
-    /// A word of a process slot's intent: 0 is its head.
+    /// A word of a process row's intent: 0 is its head.
     #[inline]
-    pub const fn intent_at(&self, slot: ProcessSlot, word: u64) -> WordAt {
-        WordAt::log(self.process_offset(slot) + SLOT_INTENT + word * 8)
+    pub const fn intent_at(&self, process: ProcessId, word: u64) -> WordAt {
+        WordAt::log(self.process_offset(process) + PROCESS_INTENT + word * 8)
     }
 
     /// The word that says into which segment a process puts (0) or moves (1).
     #[inline]
-    pub const fn writing_at(&self, slot: ProcessSlot, which: u64) -> WordAt {
-        WordAt::log(self.process_offset(slot) + SLOT_WRITING + which * 8)
+    pub const fn writing_at(&self, process: ProcessId, which: u64) -> WordAt {
+        WordAt::log(self.process_offset(process) + PROCESS_WRITING + which * 8)
     }
 
     /// The word that holds a process's pin of a segment, and the pin's bit in it.
     #[inline]
-    pub const fn pin_at(&self, slot: ProcessSlot, segment: SegmentId) -> (WordAt, u64) {
-        let word = WordAt::log(self.process_offset(slot) + SLOT_PINS + segment.index() / 64 * 8);
+    pub const fn pin_at(&self, process: ProcessId, segment: SegmentId) -> (WordAt, u64) {
+        let word =
+            WordAt::log(self.process_offset(process) + PROCESS_PINS + segment.index() / 64 * 8);
         (word, 1 << (segment.index() % 64))
     }
 
     /// A word of a process's statistics.
-    pub const fn statistic_at(&self, slot: ProcessSlot, word: u64) -> WordAt {
-        WordAt::log(self.process_offset(slot) + SLOT_STATISTICS + word * 8)
+    pub const fn statistic_at(&self, process: ProcessId, word: u64) -> WordAt {
+        WordAt::log(self.process_offset(process) + PROCESS_STATISTICS + word * 8)
     }
 
     /// A slot of the index.

@@ -27,7 +27,7 @@ pub struct Identity {
     pub segment_shift: u32,
     /// log2 of the index pages at creation.
     pub level: u32,
-    /// Process slots.
+    /// Process rows.
     pub max_processes: u16,
     /// Limits as last set.
     pub limits: Limits,

@@ -1,4 +1,4 @@
-//! The intent: what a transaction is about to store, written in the process slot of its owner.
+//! The intent: what a transaction is about to store, written in the process row of its owner.
 //!
 //! The first word holds the kind (bits 0..8: 1 words, 2 split), the number of words (8..16) and, for
 //! a split, the new page (16..64). Up to twelve pairs of place and value follow.

@@ -1,16 +1,16 @@
-//! The lock word: who may change the shared state, and how far he is.
+//! The lock word: who may change the shared state, and how far its holder is.
 //!
-//! Bits 0..2 state, 2..12 process slot, 12..64 sequence. The sequence counts transactions; it is the
+//! Bits 0..2 state, 2..12 process row, 12..64 sequence. The sequence counts transactions; it is the
 //! LSN of what the holder publishes.
 
-use super::place::Lsn;
+use super::address::Lsn;
 
 /// The most processes that a lock word can name.
 pub const PROCESS_LIMIT: u16 = 1024;
 
-/// Byte of the log file whose lock says that process slot `n` is in use: `n` itself.
-pub const fn process_lock_byte(slot: ProcessSlot) -> u64 {
-    slot.0 as u64
+/// Byte of the log file whose lock says that process row `n` is in use: `n` itself.
+pub const fn process_lock_byte(process: ProcessId) -> u64 {
+    process.0 as u64
 }
 
 /// Byte of the log file whose lock is held by creation, the first opening after another boot, and
@@ -22,14 +22,14 @@ pub const fn fill_lock_byte(hash: u64) -> u64 {
     (1 << 62) + (hash >> 3)
 }
 
-/// Which of the process slots.
+/// Which of the process rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct ProcessSlot(u16);
+pub struct ProcessId(u16);
 
-impl ProcessSlot {
-    /// Slot number `slot`, if there can be one.
-    pub const fn new(slot: u16) -> Option<Self> {
-        if slot < PROCESS_LIMIT { Some(Self(slot)) } else { None }
+impl ProcessId {
+    /// Process number `process`, if there can be one.
+    pub const fn new(process: u16) -> Option<Self> {
+        if process < PROCESS_LIMIT { Some(Self(process)) } else { None }
     }
 
     /// Its number.
@@ -55,7 +55,7 @@ pub struct LockWord {
     /// How far the holder is.
     pub phase: Phase,
     /// The holder (of a free lock: the last one).
-    pub owner: ProcessSlot,
+    pub owner: ProcessId,
     /// Number of the transaction.
     pub sequence: Lsn,
 }
@@ -82,7 +82,7 @@ impl LockWord {
                 2 => Phase::Commit,
                 _ => Phase::Held,
             },
-            owner: ProcessSlot(((word >> 2) & 0x3FF) as u16),
+            owner: ProcessId(((word >> 2) & 0x3FF) as u16),
             sequence: Lsn::new(word >> 12),
         }
     }
@@ -101,7 +101,7 @@ impl LockWord {
 
     /// The same state, held by another process.
     #[inline]
-    pub const fn owned_by(self, owner: ProcessSlot) -> Self {
+    pub const fn owned_by(self, owner: ProcessId) -> Self {
         Self { owner, ..self }
     }
 }
@@ -115,18 +115,18 @@ mod tests {
         for phase in [Phase::Free, Phase::Held, Phase::Commit] {
             let word = LockWord {
                 phase,
-                owner: ProcessSlot::new(1023).unwrap(),
+                owner: ProcessId::new(1023).unwrap(),
                 sequence: Lsn::new((1 << 52) - 1),
             };
             assert_eq!(LockWord::decode(word.encode()), word);
         }
-        assert_eq!(ProcessSlot::new(1024), None);
+        assert_eq!(ProcessId::new(1024), None);
     }
 
     #[test]
     fn no_two_purposes_share_a_lock_byte() {
         assert!(fill_lock_byte(u64::MAX) <= i64::MAX as u64);
         assert!(fill_lock_byte(0) > OPENING_LOCK_BYTE);
-        assert!(process_lock_byte(ProcessSlot::new(1023).unwrap()) < OPENING_LOCK_BYTE);
+        assert!(process_lock_byte(ProcessId::new(1023).unwrap()) < OPENING_LOCK_BYTE);
     }
 }

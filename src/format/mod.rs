@@ -5,6 +5,7 @@
 //! above decide whether that is a miss or a report. Every number read from a file becomes a newtype
 //! here, validated once.
 
+pub mod address;
 pub mod check;
 pub mod control;
 mod files;
@@ -12,7 +13,6 @@ pub mod identity;
 pub mod intent;
 pub mod lock;
 pub mod page;
-pub mod place;
 pub mod record;
 pub mod segment;
 pub mod slot;

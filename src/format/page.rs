@@ -168,7 +168,7 @@ pub const fn wants_split(entries: u64, pages: u64) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::format::place::{Address, Generation};
+    use crate::format::address::{Address, Generation};
 
     #[test]
     fn a_split_moves_a_hash_only_to_the_new_page() {

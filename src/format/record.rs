@@ -15,8 +15,8 @@
 //! ```
 //! The last two words change in place and carry a check of their own each.
 
+use super::address::{Lsn, Millis, UNIT};
 use super::check::Checker;
-use super::place::{Lsn, Millis, UNIT};
 
 /// Size of the header in bytes.
 pub const HEADER_BYTES: u64 = 40;
@@ -129,7 +129,7 @@ pub fn decode_expiry(checker: Checker, word: u64) -> Option<Millis> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::format::place::{Address, Generation};
+    use crate::format::address::{Address, Generation};
 
     fn checker() -> Checker {
         Checker::new(0x51E1_93BA_7C44_D2F7, Address::from_units(4096), Generation::new(9))

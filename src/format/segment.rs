@@ -15,8 +15,8 @@
 //!    7 | reserved, 0
 //! ```
 
+use super::address::Generation;
 use super::check::Checker;
-use super::place::Generation;
 
 /// Bytes of a row of the segment table.
 pub const ROW_BYTES: u64 = 64;
@@ -58,14 +58,14 @@ pub enum State {
 
 /// Which of the two queues of the eviction policy a segment belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Label {
+pub enum Queue {
     /// Entries that are new.
     Probation,
     /// Entries that were read again.
     Main,
 }
 
-/// A segment's state word: generation in bits 0..32, state in 32..36, label in 36..40, allocated
+/// A segment's state word: generation in bits 0..32, state in 32..36, queue in 36..40, allocated
 /// pages of 4 KiB in 40..60.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StateWord {
@@ -74,7 +74,7 @@ pub struct StateWord {
     /// What it is doing.
     pub state: State,
     /// Its queue.
-    pub label: Label,
+    pub queue: Queue,
     /// Bytes from its start that are allocated on the disk, a multiple of 4 KiB.
     pub allocated: u64,
 }
@@ -89,17 +89,17 @@ impl StateWord {
             State::Victim => 3,
             State::Draining => 4,
         };
-        let label = match self.label {
-            Label::Probation => 0,
-            Label::Main => 1,
+        let queue = match self.queue {
+            Queue::Probation => 0,
+            Queue::Main => 1,
         };
         u64::from(self.generation.get())
             | (state << 32)
-            | (label << 36)
+            | (queue << 36)
             | ((self.allocated / ALLOCATION_PAGE) << 40)
     }
 
-    /// The word's meaning; `None` for a state or label that this version does not know.
+    /// The word's meaning; `None` for a state or queue that this version does not know.
     #[inline]
     pub fn decode(word: u64) -> Option<Self> {
         let state = match (word >> 32) & 15 {
@@ -110,15 +110,15 @@ impl StateWord {
             4 => State::Draining,
             _ => return None,
         };
-        let label = match (word >> 36) & 15 {
-            0 => Label::Probation,
-            1 => Label::Main,
+        let queue = match (word >> 36) & 15 {
+            0 => Queue::Probation,
+            1 => Queue::Main,
             _ => return None,
         };
         Some(Self {
             generation: Generation::new(word as u32),
             state,
-            label,
+            queue,
             allocated: ((word >> 40) & 0xF_FFFF) * ALLOCATION_PAGE,
         })
     }
@@ -177,7 +177,7 @@ impl Live {
 /// repointed (bits 0..28), the number of the last sync done when reuses were last counted (28..56),
 /// and the reuses since (56..64). Sync numbers are cut to 28 bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Stamp {
+pub struct BarrierStamp {
     /// Reuse waits for a sync that began after this one.
     pub moved_after: u32,
     /// The sync since which `reuses` counts.
@@ -189,7 +189,7 @@ pub struct Stamp {
 /// Mask of the sync numbers in a stamp.
 pub const STAMP_MASK: u64 = (1 << 28) - 1;
 
-impl Stamp {
+impl BarrierStamp {
     /// The word as stored.
     pub const fn encode(self) -> u64 {
         (self.moved_after as u64 & STAMP_MASK)
@@ -226,16 +226,16 @@ pub fn decode_chunk(checker: Checker, generation: Generation, words: [u64; 2]) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::format::place::Address;
+    use crate::format::address::Address;
 
     #[test]
     fn state_words_survive_the_round_trip() {
         for state in [State::Free, State::Active, State::Sealed, State::Victim, State::Draining] {
-            for label in [Label::Probation, Label::Main] {
+            for queue in [Queue::Probation, Queue::Main] {
                 let word = StateWord {
                     generation: Generation::new(0xFFFF_0001),
                     state,
-                    label,
+                    queue,
                     allocated: 256 << 20,
                 };
                 assert_eq!(StateWord::decode(word.encode()), Some(word));
@@ -255,8 +255,8 @@ mod tests {
 
     #[test]
     fn stamps_survive_the_round_trip() {
-        let stamp = Stamp { moved_after: 0xFFF_FFFF, counted_since: 12, reuses: 200 };
-        assert_eq!(Stamp::decode(stamp.encode()), stamp);
+        let stamp = BarrierStamp { moved_after: 0xFFF_FFFF, counted_since: 12, reuses: 200 };
+        assert_eq!(BarrierStamp::decode(stamp.encode()), stamp);
     }
 
     #[test]

@@ -6,12 +6,12 @@
 //! 36..40 | low bits of the segment's generation
 //! 40..42 | frequency, 0 to 3
 //!     42 | ghost: the key was evicted; no record
-//!     43 | twin: another slot of equal tag may hold another version of the key
+//!     43 | duplicate: another slot of equal tag may hold another version of the key
 //! 44..64 | tag
 //! ```
 //! All zero is empty.
 
-use super::place::{ADDRESS_BITS, Address, Generation, Lsn};
+use super::address::{ADDRESS_BITS, Address, Generation, Lsn};
 
 /// Bits of a tag.
 pub const TAG_BITS: u32 = 20;
@@ -117,13 +117,13 @@ impl Slot {
 
     /// Whether it may be one of two versions.
     #[inline]
-    pub const fn is_twin(self) -> bool {
+    pub const fn is_duplicate(self) -> bool {
         self.0 & TWIN != 0
     }
 
-    /// The slot with its twin bit set or not.
-    pub const fn with_twin(self, twin: bool) -> Self {
-        if twin { Self(self.0 | TWIN) } else { Self(self.0 & !TWIN) }
+    /// The slot with its duplicate bit set or not.
+    pub const fn with_duplicate(self, duplicate: bool) -> Self {
+        if duplicate { Self(self.0 | TWIN) } else { Self(self.0 & !TWIN) }
     }
 
     /// Transactions that passed since a ghost was left, at most 2^36.
@@ -131,7 +131,7 @@ impl Slot {
         now.get().wrapping_sub(self.0) & ADDRESS_MASK
     }
 
-    /// Whether two slots name the same record with the same tag; frequency and twin bit may differ.
+    /// Whether two slots name the same record with the same tag; frequency and duplicate bit may differ.
     #[inline]
     pub const fn names_same(self, other: Self) -> bool {
         (self.0 ^ other.0) & !(FREQUENCY_MASK | TWIN) == 0
@@ -150,12 +150,12 @@ mod tests {
         assert_eq!(slot.address().units(), 0xF_1234_5678);
         assert_eq!(slot.generation_low(), 0xB);
         assert_eq!(slot.frequency(), 2);
-        assert!(slot.is_live() && !slot.is_ghost() && !slot.is_twin());
-        let changed = slot.with_frequency(3).with_twin(true);
-        assert!(changed.is_twin() && changed.names_same(slot));
-        assert_eq!(changed.with_twin(false).with_frequency(2), slot);
+        assert!(slot.is_live() && !slot.is_ghost() && !slot.is_duplicate());
+        let changed = slot.with_frequency(3).with_duplicate(true);
+        assert!(changed.is_duplicate() && changed.names_same(slot));
+        assert_eq!(changed.with_duplicate(false).with_frequency(2), slot);
         let (there, generation) = (Address::from_units(99), Generation::new(0x5_0003));
-        let expected = Slot::new(slot.tag(), there, generation, 3).with_twin(true);
+        let expected = Slot::new(slot.tag(), there, generation, 3).with_duplicate(true);
         assert_eq!(changed.with_place(there, generation), expected);
     }
 

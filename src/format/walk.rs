@@ -4,8 +4,8 @@
 //! Bits 0..24 position in units from the segment's start, 24..36 segment, 36..40 low bits of its
 //! generation, 40..44 purpose (0: no walk), 44..54 owner, 54 owned. Position 2^24 - 1 is the end.
 
-use super::lock::ProcessSlot;
-use super::place::SegmentId;
+use super::address::SegmentId;
+use super::lock::ProcessId;
 
 /// The position past the last record.
 pub const WALK_END: u32 = (1 << 24) - 1;
@@ -35,7 +35,7 @@ pub struct WalkWord {
     /// Units from the segment's start to the next record or chunk header; [`WALK_END`] at the end.
     pub position: u32,
     /// The process that alone may go on with it (in a store that syncs).
-    pub owner: Option<ProcessSlot>,
+    pub owner: Option<ProcessId>,
 }
 
 impl WalkWord {
@@ -66,7 +66,7 @@ impl WalkWord {
             _ => return None,
         };
         let owner = if (word >> 54) & 1 == 1 {
-            ProcessSlot::new(((word >> 44) & 0x3FF) as u16)
+            ProcessId::new(((word >> 44) & 0x3FF) as u16)
         } else {
             None
         };
@@ -87,7 +87,7 @@ mod tests {
     #[test]
     fn walk_words_survive_the_round_trip() {
         for purpose in [Purpose::Sweep, Purpose::Compact, Purpose::Evict, Purpose::Trim] {
-            for owner in [None, ProcessSlot::new(0), ProcessSlot::new(1023)] {
+            for owner in [None, ProcessId::new(0), ProcessId::new(1023)] {
                 let walk = WalkWord {
                     segment: SegmentId::new(4095),
                     generation_low: 15,

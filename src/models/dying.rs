@@ -10,14 +10,14 @@ use super::locking::{COUNTERS, assert_counted, raise};
 use super::platform::{Loom, Platform, explore};
 use super::world::{GEOMETRY, Process, World};
 use crate::format::intent::{IntentHead, WordAt};
-use crate::format::lock::ProcessSlot;
+use crate::format::lock::ProcessId;
 use crate::session::pins;
 use crate::sys::words::Words;
 
 /// The counters, and the intents of all processes.
 pub fn words() -> Vec<(WordAt, u64)> {
     let mut words: Vec<_> = COUNTERS.map(|at| (at, 0)).into();
-    for slot in (0..GEOMETRY.max_processes).filter_map(ProcessSlot::new) {
+    for slot in (0..GEOMETRY.max_processes).filter_map(ProcessId::new) {
         words.extend((0..=2 * COUNTERS.len() as u64).map(|n| (GEOMETRY.intent_at(slot, n), 0)));
     }
     words
@@ -158,7 +158,7 @@ pub fn attach_and_raise<P: Platform>(process: &Process<P>) {
 /// Attaches to a slot whose owner is dead.
 fn attach<P: Platform>(process: &Process<P>) {
     process.world.set_dead(process.me, false);
-    process.transactions().settle_slot();
+    process.transactions().settle_row();
     // Only then is it cleared: until then it may be what finishes the last owner's transaction.
     process.words().store(GEOMETRY.intent_at(process.me, 0), IntentHead::None.encode());
     pins::clear_pins(process.store(), process.me);

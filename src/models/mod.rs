@@ -44,8 +44,8 @@
 //! | a takeover does not redo, does not copy, or copies after the swap | `dying` |
 //! | a takeover keeps the sequence | `dying`: slow taker |
 //! | `redo` stores a word less | `dying` |
-//! | `settle_slot` does nothing, redoes HELD, or undoes COMMIT | `dying`: attached anew |
-//! | `settle_slot` keeps the sequence of COMMIT | `dying`: attached anew; `storms` |
+//! | `settle_row` does nothing, redoes HELD, or undoes COMMIT | `dying`: attached anew |
+//! | `settle_row` keeps the sequence of COMMIT | `dying`: attached anew; `storms` |
 //! | FREE keeps the sequence | `storms`: counters |
 //!
 //! Robbing HELD without a new sequence fails nothing: a HELD word names its owner, who is one thread

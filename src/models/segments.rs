@@ -3,12 +3,12 @@
 
 use super::platform::Platform;
 use super::world::{GEOMETRY, Process};
+use crate::format::address::{Generation, Lsn, Millis, SegmentId, UNIT};
 use crate::format::control;
 use crate::format::intent::WordAt;
 use crate::format::page::{PageId, Probe};
-use crate::format::place::{Generation, Lsn, Millis, SegmentId, UNIT};
 use crate::format::record::{self, HEADER_BYTES, Shape};
-use crate::format::segment::{Label, State, StateWord};
+use crate::format::segment::{Queue, State, StateWord};
 use crate::format::slot::Slot;
 use crate::session::pins::begin_writing;
 use crate::session::{Attributes, Writing};
@@ -35,7 +35,7 @@ pub fn slot_at() -> WordAt {
 /// The state word of the segment.
 pub fn state(generation: u32, state: State) -> StateWord {
     let generation = Generation::new(generation);
-    StateWord { generation, state, label: Label::Main, allocated: GEOMETRY.segment_bytes() }
+    StateWord { generation, state, queue: Queue::Main, allocated: GEOMETRY.segment_bytes() }
 }
 
 /// Where record number `number` of the segment is, in a generation.
@@ -159,7 +159,7 @@ pub fn seal<P: Platform>(process: &Process<P>, generation: u32) -> bool {
 
 /// Takes a free segment in its next generation.
 pub fn take<P: Platform>(process: &Process<P>) -> bool {
-    process.session.take(Label::Main, RECORD_UNITS, true).unwrap()
+    process.session.take(Queue::Main, RECORD_UNITS, true).unwrap()
 }
 
 /// Evicts the key.
@@ -173,7 +173,7 @@ pub fn evict<P: Platform>(process: &Process<P>) {
 
 /// The pins of a process, to be modelled.
 pub fn pin_words(process: u16) -> Vec<(WordAt, u64)> {
-    let slot = crate::format::lock::ProcessSlot::new(process).unwrap();
+    let slot = crate::format::lock::ProcessId::new(process).unwrap();
     vec![(GEOMETRY.pin_at(slot, SEGMENT).0, 0), (GEOMETRY.writing_at(slot, 0), 0)]
 }
 

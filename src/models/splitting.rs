@@ -9,7 +9,7 @@ use super::segments::{PAGES, slot, spot};
 use super::world::{GEOMETRY, Process, World};
 use crate::format::control;
 use crate::format::intent::WordAt;
-use crate::format::lock::ProcessSlot;
+use crate::format::lock::ProcessId;
 use crate::format::page::{PageId, Probe, page_of};
 use crate::format::slot::Slot;
 use crate::index::Found;
@@ -39,7 +39,7 @@ fn words(syncs: u64) -> Vec<(WordAt, u64)> {
         // What a file has beyond its pages is zero, but a death may have left anything there.
         words.extend([(at(0, hash), slot_of(hash).word()), (at(1, hash), u64::MAX)]);
     }
-    words.extend((0..2).filter_map(ProcessSlot::new).map(|slot| (GEOMETRY.intent_at(slot, 0), 0)));
+    words.extend((0..2).filter_map(ProcessId::new).map(|slot| (GEOMETRY.intent_at(slot, 0), 0)));
     words
 }
 

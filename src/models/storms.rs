@@ -11,7 +11,7 @@ use super::platform::{Actor, Platform, Shuttle, draw};
 use super::segments::{self, *};
 use super::world::{GEOMETRY, Process, World};
 use crate::format::intent::WordAt;
-use crate::format::lock::ProcessSlot;
+use crate::format::lock::ProcessId;
 use crate::format::page::{PAGE_SLOTS, PageId, Probe, is_home, page_of};
 use crate::format::segment::State;
 use crate::format::slot::Slot;
@@ -63,7 +63,7 @@ fn index_words(pages: u64) -> Vec<(WordAt, u64)> {
             words.push((GEOMETRY.slot_at(PageId::new(page), position(hash)), word));
         }
     }
-    let slots = (0..GEOMETRY.max_processes).filter_map(ProcessSlot::new);
+    let slots = (0..GEOMETRY.max_processes).filter_map(ProcessId::new);
     words.extend(slots.map(|slot| (GEOMETRY.intent_at(slot, 0), 0)));
     words
 }
@@ -82,7 +82,7 @@ fn no_key_is_missed_or_doubled_in_a_storm_of_splits_deaths_and_bumps() {
                     let process = Process::mortal(&world, me, changes);
                     process.live(|process| {
                         process.world.set_dead(process.me, false);
-                        process.transactions().settle_slot();
+                        process.transactions().settle_row();
                         for page in 1..PAGES {
                             process.split(PageId::new(page));
                         }

@@ -11,11 +11,11 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::platform::{Plain, Platform};
+use crate::format::address::Lsn;
 use crate::format::control::{self, Geometry};
 use crate::format::intent::WordAt;
-use crate::format::lock::{LockWord, Phase, ProcessSlot};
+use crate::format::lock::{LockWord, Phase, ProcessId};
 use crate::format::page::PageId;
-use crate::format::place::Lsn;
 use crate::index::Index;
 use crate::session::{Attachment, Decision, Disk, Medium, Session, Settings};
 use crate::store::Store;
@@ -97,21 +97,21 @@ impl<P: Platform> World<P> {
     }
 
     /// Says whether a process is dead, as the kernel does.
-    pub fn set_dead(&self, slot: ProcessSlot, dead: bool) {
-        P::store(&self.dead[usize::from(slot.get())], u64::from(dead), Ordering::Release);
+    pub fn set_dead(&self, process: ProcessId, dead: bool) {
+        P::store(&self.dead[usize::from(process.get())], u64::from(dead), Ordering::Release);
     }
 }
 
 impl<P: Platform> Liveness for Arc<World<P>> {
-    fn is_dead(&self, slot: ProcessSlot) -> bool {
-        P::load(&self.dead[usize::from(slot.get())], Ordering::Acquire) == 1
+    fn is_dead(&self, process: ProcessId) -> bool {
+        P::load(&self.dead[usize::from(process.get())], Ordering::Acquire) == 1
     }
 }
 
 /// A process: a session of the crate's own on the words of the world.
 pub struct Process<P: Platform> {
     pub session: Session<Cells<P>, Arc<World<P>>>,
-    pub me: ProcessSlot,
+    pub me: ProcessId,
 }
 
 /// A process's accesses to the world, and when it dies.
@@ -138,7 +138,7 @@ impl<P: Platform> Process<P> {
 
     /// A process that dies at the change after so many.
     pub fn mortal(world: &Arc<World<P>>, me: u16, changes: usize) -> Self {
-        let me = ProcessSlot::new(me).unwrap();
+        let me = ProcessId::new(me).unwrap();
         let words = Cells {
             world: world.clone(),
             changes_left: Cell::new(changes),
@@ -151,7 +151,7 @@ impl<P: Platform> Process<P> {
             disk: Disk::new(false),
             lock_timeout: Duration::MAX,
         };
-        let attachment = Attachment { slot: me, locks: world.clone() };
+        let attachment = Attachment { process: me, locks: world.clone() };
         let store = Store { words, geometry: GEOMETRY };
         Self { session: Session::new(store, Some(attachment), settings), me }
     }

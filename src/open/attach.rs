@@ -1,4 +1,4 @@
-//! Attaching: the files mapped, and a process slot taken.
+//! Attaching: the files mapped, and a process row taken.
 
 use crate::directory::{IndexFile, OpeningLock, is_in_order, map, open_index, open_log};
 use crate::error::{Error, ErrorKind, Result};
@@ -6,7 +6,7 @@ use crate::format::LOG_FILE;
 use crate::format::control;
 use crate::format::identity::Identity;
 use crate::format::intent::WordAt;
-use crate::format::lock::{Phase, ProcessSlot, process_lock_byte};
+use crate::format::lock::{Phase, ProcessId, process_lock_byte};
 use crate::format::page::PAGE_BYTES;
 use crate::recovery::recover_shared;
 use crate::request::{Opening, Request, unusable};
@@ -17,7 +17,7 @@ use crate::sys::mapping::Access;
 use crate::sys::words::{Words, update};
 use crate::transaction::Transactions;
 
-/// The store in its files, recovered if need be, and a process slot.
+/// The store in its files, recovered if need be, and a process row.
 pub fn attach(
     request: &Request,
     identity: &Identity,
@@ -47,44 +47,44 @@ pub fn attach(
     Ok((store, attachment))
 }
 
-/// Takes a process slot, after finishing what its last owner had begun.
+/// Takes a process row, after finishing what its last owner had begun.
 fn join(request: &Request, store: &Store, locks: LockFile) -> Result<Attachment> {
     let path = request.path(LOG_FILE);
-    let slot = free_slot(request, store, &locks)?;
-    let number = u64::from(slot.get());
+    let process = free_row(request, store, &locks)?;
+    let number = u64::from(process.get());
     let Store { words, geometry } = store;
     if store.load(control::PROCESSES_SEEN) <= number {
-        let start = WordAt::log(geometry.process_offset(slot) / PAGE_BYTES * PAGE_BYTES);
+        let start = WordAt::log(geometry.process_offset(process) / PAGE_BYTES * PAGE_BYTES);
         words
             .allocate(start, PAGE_BYTES)
             .and_then(|()| words.populate(start, PAGE_BYTES))
-            .map_err(|error| Error::io(&path, "cannot allocate a process slot", error))?;
+            .map_err(|error| Error::io(&path, "cannot allocate a process row", error))?;
     }
-    Transactions { words, geometry, me: slot, liveness: &locks }.settle_slot();
-    words.store(geometry.intent_at(slot, 0), 0);
-    pins::clear_pins(store, slot);
+    Transactions { words, geometry, me: process, liveness: &locks }.settle_row();
+    words.store(geometry.intent_at(process, 0), 0);
+    pins::clear_pins(store, process);
     update(words, control::PROCESSES_SEEN, |seen| (seen <= number).then_some(number + 1));
-    Ok(Attachment { slot, locks })
+    Ok(Attachment { process, locks })
 }
 
-/// Locks the byte of a slot that nobody has. Rather one that the lock word does not name: what its owner
+/// Locks the byte of a row that nobody has. Rather one that the lock word does not name: what its owner
 /// began is finished all the same.
-fn free_slot(request: &Request, store: &Store, locks: &LockFile) -> Result<ProcessSlot> {
+fn free_row(request: &Request, store: &Store, locks: &LockFile) -> Result<ProcessId> {
     let io = |error| Error::io(&request.path(LOG_FILE), "cannot lock it", error);
     let processes = store.geometry.max_processes;
     let lock = store.lock();
     let named = (lock.phase != Phase::Free).then_some(lock.owner);
-    let all = || (0..processes).filter_map(ProcessSlot::new);
-    let preferred = all().filter(|slot| Some(*slot) != named);
-    for slot in preferred.chain(named.filter(|slot| slot.get() < processes)) {
-        if locks.try_lock(process_lock_byte(slot)).map_err(io)? {
-            return Ok(slot);
+    let all = || (0..processes).filter_map(ProcessId::new);
+    let preferred = all().filter(|process| Some(*process) != named);
+    for process in preferred.chain(named.filter(|process| process.get() < processes)) {
+        if locks.try_lock(process_lock_byte(process)).map_err(io)? {
+            return Ok(process);
         }
     }
     Err(Error::new(
         ErrorKind::Busy,
         &request.directory,
-        format!("all {processes} process slots are taken"),
+        format!("{processes} processes are attached, as many as this store allows"),
         "Let some users go, or create a store with more max_processes.",
     ))
 }

@@ -5,14 +5,14 @@
 
 use std::fs::{self, File};
 
-use crate::config::{self, Plan};
+use crate::config::{self, Layout};
 use crate::directory::{OpeningLock, home, write_header, write_home, write_identity, write_limits};
 use crate::error::{Error, Result};
+use crate::format::address::{Lsn, Millis};
 use crate::format::control::{self, Geometry, ROWS_OFFSET};
 use crate::format::identity::Identity;
 use crate::format::intent::WordAt;
-use crate::format::lock::{LockWord, Phase, ProcessSlot};
-use crate::format::place::{Lsn, Millis};
+use crate::format::lock::{LockWord, Phase, ProcessId};
 use crate::format::segment::ROW_BYTES;
 use crate::format::{INDEX_FILE, LOG_FILE, STORE_FILE};
 use crate::request::{Request, damaged, unusable};
@@ -99,8 +99,8 @@ fn new_identity(request: &Request, file_system: FileSystem) -> Result<Identity> 
         None => clock::random::<3>()
             .map_err(|error| Error::io(&request.directory, "cannot create a store", error))?,
     };
-    let Plan { geometry, limits } =
-        request.options.plan(&request.directory, file_system.bytes, seed)?;
+    let Layout { geometry, limits } =
+        request.options.layout(&request.directory, file_system.bytes, seed)?;
     Ok(Identity {
         store_id: [a, b],
         seed: geometry.seed,
@@ -172,7 +172,7 @@ fn refuse_whole_file(request: &Request, name: &str) -> Result<()> {
 
 /// The control words of a store with nothing in it.
 fn write_control(words: &Memory, identity: &Identity, index_bytes: u64) {
-    let Some(owner) = ProcessSlot::new(0) else { return };
+    let Some(owner) = ProcessId::new(0) else { return };
     let free = LockWord { phase: Phase::Free, owner, sequence: Lsn::first_of(1) };
     words.store(control::LOCK, free.encode());
     words.store(control::EPOCH, 1);

@@ -159,6 +159,6 @@ impl Change<'_> {
 
     fn is_anybody_else_attached(&self) -> Result<bool> {
         let me = self.session.attachment()?;
-        Ok(is_attached(&self.session.store, &me.locks, Some(me.slot)))
+        Ok(is_attached(&self.session.store, &me.locks, Some(me.process)))
     }
 }

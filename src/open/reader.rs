@@ -45,7 +45,7 @@ pub fn read(
             return Err(Error::new(
                 ErrorKind::Busy,
                 &request.path(LOG_FILE),
-                "another process is mending the store, or writes to it as of another boot",
+                "another process is recovering the store, or writes to it as of another boot",
                 "Wait for it, or allow a longer lock_timeout, and try again.",
             ));
         }

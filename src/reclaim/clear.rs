@@ -53,16 +53,16 @@ fn end_clear(session: &Session, block: u64) -> Result<()> {
     })
 }
 
-/// Decides the twins of the next page; `true` if there are none left.
-pub fn twin_step(session: &Session) -> Result<bool> {
+/// Decides the duplicates of the next page; `true` if there are none left.
+pub fn duplicate_step(session: &Session) -> Result<bool> {
     let words = &session.store.words;
-    let cursor = words.load(control::TWIN_CURSOR);
+    let cursor = words.load(control::DUPLICATE_CURSOR);
     let Some(page) = cursor.checked_sub(1) else { return Ok(true) };
     if page >= session.store.index().pages() {
-        let _ = words.exchange(control::TWIN_CURSOR, cursor, 0);
-        return Ok(words.load(control::TWIN_CURSOR) == 0);
+        let _ = words.exchange(control::DUPLICATE_CURSOR, cursor, 0);
+        return Ok(words.load(control::DUPLICATE_CURSOR) == 0);
     }
-    entries::decide_twins(session, PageId::new(page))?;
-    let _ = words.exchange(control::TWIN_CURSOR, cursor, cursor + 1);
+    entries::resolve_duplicates(session, PageId::new(page))?;
+    let _ = words.exchange(control::DUPLICATE_CURSOR, cursor, cursor + 1);
     Ok(false)
 }

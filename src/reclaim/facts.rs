@@ -1,8 +1,8 @@
 //! The numbers that the policy decides on.
 
 use super::writer::Swept;
+use crate::format::address::{Millis, SegmentId};
 use crate::format::control::{self, TABLE_SEGMENTS};
-use crate::format::place::{Millis, SegmentId};
 use crate::format::segment::{FIRST_EXPIRY, GRANTED, LAST_EXPIRY, ORDER, State, StateWord};
 use crate::policy::{SegmentFacts, StoreFacts, sweep_due};
 use crate::session::pins::{self, Segments};
@@ -101,7 +101,7 @@ fn facts_of(
     SegmentFacts {
         id,
         state: state.state,
-        label: state.label,
+        queue: state.queue,
         order: store.row(id, ORDER),
         live: store.live(id),
         used: store.tail(id),
@@ -115,7 +115,7 @@ fn facts_of(
 /// A bit for each segment that a living process has pinned.
 fn pinned(session: &Session) -> Segments {
     match &session.attachment {
-        Some(me) => pins::pinned(&session.store, me.slot, &me.locks),
+        Some(me) => pins::pinned(&session.store, me.process, &me.locks),
         None => [0; TABLE_SEGMENTS as usize / 64],
     }
 }

@@ -9,8 +9,8 @@ use super::step::run;
 use super::walks::begin;
 use super::writer::{Route, Writer};
 use crate::error::Result;
-use crate::format::place::SegmentId;
-use crate::format::segment::{Label, State};
+use crate::format::address::SegmentId;
+use crate::format::segment::{Queue, State};
 use crate::format::walk::Purpose;
 use crate::policy::SegmentFacts;
 use crate::session::Session;
@@ -26,10 +26,10 @@ pub fn free_first(session: &Session, writer: &mut Writer) -> Result<()> {
     if facts.free + facts.after_sync > 0 || store.load(Route::Upkeep.at()) != 0 {
         return Ok(());
     }
-    let room = [Label::Probation, Label::Main].map(|queue| room_in(session, queue));
+    let room = [Queue::Probation, Queue::Main].map(|queue| room_in(session, queue));
     let units = units_of_emptiest(store, facts.store().segments);
     let fitting = units.into_iter().filter(|&(segment, units)| {
-        let queue = store.state(segment).map(|state| state.label);
+        let queue = store.state(segment).map(|state| state.queue);
         queue.is_some_and(|queue| fits(units, room[queue as usize]))
     });
     if let Some((segment, _)) = fitting.min_by_key(|&(_, units)| units)
@@ -46,7 +46,7 @@ fn fits(units: u32, room: u32) -> bool {
 }
 
 /// Units that the active segment of a queue has left.
-fn room_in(session: &Session, queue: Label) -> u32 {
+fn room_in(session: &Session, queue: Queue) -> u32 {
     let active = session.store.active(queue);
     active.map_or(0, |active| session.left_in(active, session.store.tail(active)))
 }

@@ -14,7 +14,7 @@ use crate::entries::{self, Released};
 use crate::error::Result;
 use crate::format::control;
 use crate::format::page::PageId;
-use crate::format::segment::Label;
+use crate::format::segment::Queue;
 use crate::format::walk::{Purpose, WALK_END, WalkWord};
 use crate::policy;
 use crate::session::{Count, Session};
@@ -45,7 +45,7 @@ struct Search {
     /// Segments in use.
     segments: usize,
     /// The queue whose hand is at its end although the queue was chosen.
-    at_end: Option<Label>,
+    at_end: Option<Queue>,
 }
 
 /// Evicts one entry, as the policy chooses; `false` if there is none.
@@ -92,7 +92,7 @@ fn choose_queue(
     session: &Session,
     writer: &mut Writer,
     search: &mut Search,
-) -> Result<Option<Label>> {
+) -> Result<Option<Queue>> {
     let facts = Facts::gather(session, 1, &writer.swept);
     search.segments = facts.store().segments.len();
     let queue = policy::trim_queue(&facts.store());
@@ -114,7 +114,7 @@ fn next_segment(
     session: &Session,
     writer: &mut Writer,
     search: &mut Search,
-    queue: Label,
+    queue: Queue,
 ) -> Result<()> {
     writer.hands.trimming = None;
     if search.at_end == Some(queue) {
@@ -125,7 +125,7 @@ fn next_segment(
 }
 
 /// Begins to trim the next segment of a queue; `false` if none has entries.
-fn next_trim(session: &Session, writer: &Writer, queue: Label) -> Result<bool> {
+fn next_trim(session: &Session, writer: &Writer, queue: Queue) -> Result<bool> {
     let route = Route::Hand(queue);
     let raw = session.store.load(route.at());
     let facts = Facts::gather(session, 1, &writer.swept);
@@ -166,8 +166,8 @@ fn evict_first(session: &Session) -> Result<bool> {
     for page in (0..session.store.index().pages()).map(PageId::new) {
         let first = session.store.index().live_on(page).next();
         let Some(found) = first else { continue };
-        if found.slot.is_twin() {
-            entries::decide_twins(session, page)?; // Else an older version would be back.
+        if found.slot.is_duplicate() {
+            entries::resolve_duplicates(session, page)?; // Else an older version would be back.
         }
         if entries::drop_slot(session, found)? == Released::Gone {
             session.count(Count::Evictions, 1);
@@ -188,7 +188,7 @@ pub fn advance(session: &Session, writer: &mut Writer) -> Result<()> {
     if session.store.load(control::ENTRIES) < limit - limit / 8 {
         return Ok(());
     }
-    for queue in [Label::Probation, Label::Main] {
+    for queue in [Queue::Probation, Queue::Main] {
         let route = Route::Hand(queue);
         let raw = session.store.load(route.at());
         match WalkWord::decode(raw) {

@@ -4,9 +4,9 @@
 use super::writer::Writer;
 use crate::entries::{self, Move, UnpublishedCopy};
 use crate::error::Result;
+use crate::format::address::SegmentId;
 use crate::format::control;
-use crate::format::place::SegmentId;
-use crate::format::segment::Label;
+use crate::format::segment::Queue;
 use crate::index::Found;
 use crate::session::{Attributes, Count, Session, Wanted, Writing};
 use crate::store::{Record, Spot};
@@ -31,7 +31,7 @@ pub fn copy(
     writer: &mut Writer,
     found: Found,
     record: &Record,
-    queue: Label,
+    queue: Queue,
     frequency: u8,
 ) -> Result<Copied> {
     let store = &session.store;
@@ -111,10 +111,10 @@ pub fn sync_and_settle(session: &Session, writer: &mut Writer) -> Result<()> {
 }
 
 /// Room for a copy in a queue; in the other one rather than none.
-fn room(session: &Session, writer: &mut Writer, queue: Label, units: u32) -> Result<Option<Spot>> {
+fn room(session: &Session, writer: &mut Writer, queue: Queue, units: u32) -> Result<Option<Spot>> {
     let other = match queue {
-        Label::Probation => Label::Main,
-        Label::Main => Label::Probation,
+        Queue::Probation => Queue::Main,
+        Queue::Main => Queue::Probation,
     };
     for queue in [queue, other] {
         let wanted = Wanted { queue, which: Writing::Move, units, last: true };

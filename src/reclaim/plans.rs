@@ -3,7 +3,7 @@
 use super::walks::begin;
 use super::writer::Route;
 use crate::error::Result;
-use crate::format::place::SegmentId;
+use crate::format::address::SegmentId;
 use crate::policy::Plan;
 use crate::session::{Decision, Session};
 use crate::store::transitions;
@@ -12,7 +12,7 @@ use crate::store::transitions;
 pub fn carry_out(session: &Session, plan: Plan) -> Result<bool> {
     match plan {
         Plan::Nothing => Ok(false),
-        Plan::Relabel(segment) => promote(session, segment).map(|()| true),
+        Plan::Promote(segment) => promote(session, segment).map(|()| true),
         Plan::Walk(segment, purpose) => {
             let old = session.store.load(Route::Upkeep.at());
             if old == 0 {

@@ -31,7 +31,7 @@ pub fn meet(
     let mut found = find();
     if found.is_none() && walk.word.purpose == Purpose::Sweep && record.lsn.is_none() {
         let me = session.attachment()?;
-        if pins::is_pinned(store, me.slot, spot.segment, &me.locks) {
+        if pins::is_pinned(store, me.process, spot.segment, &me.locks) {
             // It may yet be published.
             session.widen_expiry(spot, record.expiry);
             return Ok(false);
@@ -70,8 +70,8 @@ pub fn treat(
         }
         Judgement::Collect => go(session, found, record, false, Count::Expirations),
         Judgement::Evict { ghost } => go(session, found, record, ghost, Count::Evictions),
-        Judgement::Move { label, frequency } => {
-            match moves::copy(session, writer, found, record, label, frequency)? {
+        Judgement::Move { queue, frequency } => {
+            match moves::copy(session, writer, found, record, queue, frequency)? {
                 Copied::Done => {
                     let Spot { segment, generation, .. } = record.spot;
                     writer.note_rewritten(segment, generation, record.shape.footprint());
@@ -87,10 +87,10 @@ pub fn treat(
 /// The slot, once it is decided whether it is the newest of two versions: else an older one would be back
 /// when the newer goes. `None`: it was the older one.
 fn decided(session: &Session, found: Found) -> Result<Option<Found>> {
-    if !found.slot.is_twin() {
+    if !found.slot.is_duplicate() {
         return Ok(Some(found));
     }
-    entries::decide_twins(session, found.page)?;
+    entries::resolve_duplicates(session, found.page)?;
     let slot = session.store.index().slot(found.page, found.position);
     Ok(slot.names_same(found.slot).then_some(Found { slot, ..found }))
 }
@@ -108,7 +108,7 @@ fn facts_of(
     let Spot { segment, generation, .. } = record.spot;
     let rewritten = writer.rewritten(segment, generation);
     RecordFacts {
-        label: walk.state.label,
+        queue: walk.state.queue,
         frequency: if force { 0 } else { found.slot.frequency() },
         dead: !record.is_current(store.cleared(), || session.now()),
         budget_spent: policy::is_budget_spent(rewritten, store.tail(segment)),

@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::entries::{self, GROWTH_LIMIT, Released, index_bytes};
 use crate::error::Result;
+use crate::format::address::{Generation, SegmentId, UNIT};
 use crate::format::control;
 use crate::format::intent::WordAt;
 use crate::format::page::{PAGE_SLOTS, PageId};
-use crate::format::place::{Generation, SegmentId, UNIT};
 use crate::format::record::HEADER_BYTES;
-use crate::format::segment::{ALLOCATION_PAGE, GRANTED, LIVE, Label, Live, State, StateWord};
+use crate::format::segment::{ALLOCATION_PAGE, GRANTED, LIVE, Live, Queue, State, StateWord};
 use crate::index::Found;
 use crate::session::{Count, Decision, Medium, Session};
 use crate::store::Store;
@@ -197,7 +197,7 @@ fn repaired_state(word: u64, is_granted: bool, segment_bytes: u64) -> StateWord 
     let lost = StateWord {
         generation: Generation::new(word as u32),
         state: State::Draining,
-        label: Label::Main,
+        queue: Queue::Main,
         allocated: ALLOCATION_PAGE,
     };
     if !is_granted {
@@ -251,7 +251,7 @@ mod tests {
         let sealed = StateWord {
             generation: Generation::new(7),
             state: State::Sealed,
-            label: Label::Probation,
+            queue: Queue::Probation,
             allocated: 2 * whole,
         };
         let repaired = repaired_state(sealed.encode(), true, whole);

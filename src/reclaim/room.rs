@@ -7,7 +7,7 @@ use super::repair::{are_grants_wrong, is_any_segment_lost, repair, repair_grants
 use super::step::run;
 use super::writer::{Route, Writer};
 use crate::error::Result;
-use crate::format::place::UNIT;
+use crate::format::address::UNIT;
 use crate::format::segment::{GRANTED, State};
 use crate::policy::{self, LOW_WATER, Need};
 use crate::session::Session;

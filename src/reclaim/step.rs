@@ -41,7 +41,7 @@ pub fn step(session: &Session, writer: &mut Writer, route: Route, force: bool) -
     if raw == 0 {
         return Ok(Stepped::Idle);
     }
-    let me = session.attachment()?.slot;
+    let me = session.attachment()?.process;
     let Some(walk) = walks::under_way(session, route, raw) else {
         walks::end(session, route, raw);
         return Ok(Stepped::Ended);

@@ -1,6 +1,6 @@
 //! Upkeep: the share of it that each put does, and all of it at once.
 
-use super::clear::{clear_step, twin_step};
+use super::clear::{clear_step, duplicate_step};
 use super::facts::Facts;
 use super::hands;
 use super::moves;
@@ -11,9 +11,9 @@ use super::walks;
 use super::writer::{Route, Swept, Writer};
 use crate::entries;
 use crate::error::Result;
+use crate::format::address::Millis;
 use crate::format::control;
 use crate::format::lock::OPENING_LOCK_BYTE;
-use crate::format::place::Millis;
 use crate::policy::{self, LOW_WATER, Need};
 use crate::session::Session;
 use crate::sys::words::Words;
@@ -25,8 +25,8 @@ pub fn upkeep(session: &Session, writer: &mut Writer, bytes: u64) -> Result<()> 
     if store.load(control::PENDING) != 0 {
         clear_step(session)?;
     }
-    if store.load(control::TWIN_CURSOR) != 0 {
-        twin_step(session)?;
+    if store.load(control::DUPLICATE_CURSOR) != 0 {
+        duplicate_step(session)?;
     }
     if writer.index_wants {
         make_room_for_index(session, writer)?;
@@ -58,14 +58,14 @@ pub fn upkeep(session: &Session, writer: &mut Writer, bytes: u64) -> Result<()> 
     Ok(())
 }
 
-/// All upkeep that is due: clears, twins, sweeps, walks that others began, segments that run low; and what
+/// All upkeep that is due: clears, duplicates, sweeps, walks that others began, segments that run low; and what
 /// damage asks for, where there is a suspicion.
 pub fn maintain(session: &Session, writer: &mut Writer, suspicion: &Suspicion) -> Result<()> {
     if suspicion.take() || is_any_segment_lost(&session.store) {
         repair(session)?;
     }
     while !clear_step(session)? {}
-    while !twin_step(session)? {}
+    while !duplicate_step(session)? {}
     session.free_drained()?;
     // A sweep under way has passed what has expired since.
     while let Stepped::Past { .. } = step(session, writer, Route::Upkeep, false)? {}

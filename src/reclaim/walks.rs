@@ -7,9 +7,9 @@
 use super::moves;
 use super::writer::{Route, Writer};
 use crate::error::Result;
-use crate::format::lock::ProcessSlot;
-use crate::format::place::{Millis, SegmentId};
-use crate::format::segment::{FIRST_EXPIRY, LAST_EXPIRY, Label, State, StateWord};
+use crate::format::address::{Millis, SegmentId};
+use crate::format::lock::ProcessId;
+use crate::format::segment::{FIRST_EXPIRY, LAST_EXPIRY, Queue, State, StateWord};
 use crate::format::walk::{Purpose, WalkWord};
 use crate::session::{Decision, Session};
 use crate::store::{Cursor, active_at, transitions};
@@ -51,7 +51,7 @@ pub fn begin(
     }
     // Only walks that end with a reuse wait for the copies of one process.
     let owned = frees && session.store.syncs();
-    let owner = if owned { Some(session.attachment()?.slot) } else { None };
+    let owner = if owned { Some(session.attachment()?.process) } else { None };
     let walk =
         WalkWord { segment, generation_low: state.generation.low(), purpose, position: 0, owner };
     let new = WalkWord::encode(Some(walk));
@@ -70,7 +70,7 @@ fn become_victim(session: &Session, segment: SegmentId, seen: StateWord) -> Resu
             return Decision::Leave(true);
         }
         changes.set(store.geometry.state_at(segment), victim.encode());
-        for queue in [Label::Probation, Label::Main] {
+        for queue in [Queue::Probation, Queue::Main] {
             if store.active(queue) == Some(segment) {
                 changes.set(active_at(queue), 0);
             }
@@ -133,9 +133,9 @@ pub fn end(session: &Session, route: Route, raw: u64) {
     let _ = session.store.words.exchange(route.at(), raw, 0);
 }
 
-/// Whether a walk of this process slot was begun by another process, which had the slot before and died.
+/// Whether a walk of this process row was begun by another process, which had the slot before and died.
 /// Its copies are not known here.
-pub fn is_inherited(writer: &Writer, walk: &Walk, me: ProcessSlot) -> bool {
+pub fn is_inherited(writer: &Writer, walk: &Walk, me: ProcessId) -> bool {
     let known = writer.cursor(walk.route, walk.raw).is_some();
     walk.word.owner == Some(me) && walk.word.position > 0 && !known
 }
@@ -145,7 +145,7 @@ pub fn take_over(session: &Session, writer: &mut Writer) -> Result<()> {
     let me = session.attachment()?;
     let raw = session.store.load(Route::Upkeep.at());
     let owner = WalkWord::decode(raw).and_then(|walk| walk.owner);
-    let Some(owner) = owner.filter(|&owner| owner != me.slot) else { return Ok(()) };
+    let Some(owner) = owner.filter(|&owner| owner != me.process) else { return Ok(()) };
     if !me.locks.is_dead(owner) {
         // Alive: it may be about to end it.
         std::thread::sleep(std::time::Duration::from_millis(1));
@@ -165,7 +165,8 @@ pub fn take_over_from_dead(session: &Session, writer: &mut Writer) -> Result<()>
     };
     writer.waits = Some((raw, waits));
     let owner = WalkWord::decode(raw).and_then(|walk| walk.owner);
-    let asked = owner.filter(|&owner| waits.is_multiple_of(WAITS_A_QUESTION) && owner != me.slot);
+    let asked =
+        owner.filter(|&owner| waits.is_multiple_of(WAITS_A_QUESTION) && owner != me.process);
     if asked.is_some_and(|owner| me.locks.is_dead(owner)) {
         take(session, writer, raw)?;
     }
@@ -175,7 +176,7 @@ pub fn take_over_from_dead(session: &Session, writer: &mut Writer) -> Result<()>
 /// Makes the walk that `raw` says one's own, from its start, with the copies that its owner made: they
 /// are named here, and it drops them when it sees that.
 pub fn take(session: &Session, writer: &mut Writer, raw: u64) -> Result<()> {
-    let me = session.attachment()?.slot;
+    let me = session.attachment()?.process;
     let Some(walk) = WalkWord::decode(raw) else { return Ok(()) };
     let mine = WalkWord { owner: Some(me), position: 0, ..walk };
     let new = WalkWord::encode(Some(mine));
@@ -189,13 +190,13 @@ pub fn take(session: &Session, writer: &mut Writer, raw: u64) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::format::place::Generation;
+    use crate::format::address::Generation;
 
     const ALL: [Purpose; 4] = [Purpose::Sweep, Purpose::Compact, Purpose::Evict, Purpose::Trim];
 
     fn state(state: State) -> StateWord {
         let generation = Generation::new(0x10_0005);
-        StateWord { generation, state, label: Label::Main, allocated: 1 << 20 }
+        StateWord { generation, state, queue: Queue::Main, allocated: 1 << 20 }
     }
 
     fn walk(purpose: Purpose) -> WalkWord {
@@ -212,7 +213,7 @@ mod tests {
 
     #[test]
     fn each_route_has_its_purposes_and_only_a_victim_is_emptied() {
-        let hand = Route::Hand(Label::Main);
+        let hand = Route::Hand(Queue::Main);
         assert_eq!(sound(hand, State::Active), [Purpose::Trim]);
         assert_eq!(sound(Route::Upkeep, State::Sealed), [Purpose::Sweep]);
         let emptying = [Purpose::Sweep, Purpose::Compact, Purpose::Evict];
@@ -229,10 +230,10 @@ mod tests {
 
     #[test]
     fn only_walks_that_free_a_segment_have_an_owner() {
-        let owned = |purpose| WalkWord { owner: ProcessSlot::new(1), ..walk(purpose) };
+        let owned = |purpose| WalkWord { owner: ProcessId::new(1), ..walk(purpose) };
         let victim = state(State::Victim);
         assert!(is_sound(Route::Upkeep, &owned(Purpose::Compact), victim));
         assert!(!is_sound(Route::Upkeep, &owned(Purpose::Sweep), victim));
-        assert!(!is_sound(Route::Hand(Label::Main), &owned(Purpose::Trim), victim));
+        assert!(!is_sound(Route::Hand(Queue::Main), &owned(Purpose::Trim), victim));
     }
 }

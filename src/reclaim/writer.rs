@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use crate::entries::{Backed, Move};
 use crate::error::Result;
+use crate::format::address::{Generation, Millis, SegmentId};
 use crate::format::control;
 use crate::format::intent::WordAt;
-use crate::format::place::{Generation, Millis, SegmentId};
-use crate::format::segment::Label;
+use crate::format::segment::Queue;
 use crate::index::Found;
 use crate::session::{Chunks, Session};
 use crate::store::Cursor;
@@ -58,14 +58,14 @@ pub(super) struct Hands {
     /// Evictions that need not look for entries by walks, which found none.
     pub(super) hidden: u32,
     /// The queue that gives entries away, for the next so many.
-    pub(super) trimming: Option<(Label, u32)>,
+    pub(super) trimming: Option<(Queue, u32)>,
 }
 
 /// Which of the store's three walks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Route {
     /// The hand of a queue, which evicts where entries are at their limit.
-    Hand(Label),
+    Hand(Queue),
     /// Sweeping, compaction and eviction for want of room.
     Upkeep,
 }
@@ -123,8 +123,8 @@ impl Route {
     /// The word that says how far it came.
     pub fn at(self) -> WordAt {
         match self {
-            Self::Hand(Label::Probation) => control::WALK_PROBATION,
-            Self::Hand(Label::Main) => control::WALK_MAIN,
+            Self::Hand(Queue::Probation) => control::WALK_PROBATION,
+            Self::Hand(Queue::Main) => control::WALK_MAIN,
             Self::Upkeep => control::WALK_UPKEEP,
         }
     }
@@ -182,9 +182,9 @@ mod tests {
         let mut writer = Writer::default();
         let (segment, generation) = (SegmentId::new(3), Generation::new(7));
         let cursor = Cursor::start(segment, generation);
-        writer.note_cursor(Route::Hand(Label::Main), Some((99, cursor)));
-        assert_eq!(writer.cursor(Route::Hand(Label::Main), 99), Some(cursor));
-        assert_eq!(writer.cursor(Route::Hand(Label::Main), 98), None);
+        writer.note_cursor(Route::Hand(Queue::Main), Some((99, cursor)));
+        assert_eq!(writer.cursor(Route::Hand(Queue::Main), 99), Some(cursor));
+        assert_eq!(writer.cursor(Route::Hand(Queue::Main), 98), None);
         assert_eq!(writer.cursor(Route::Upkeep, 99), None);
         writer.note_rewritten(segment, generation, 10);
         writer.note_rewritten(segment, generation, 5);

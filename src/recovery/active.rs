@@ -5,9 +5,9 @@
 //! what slots name: what a lost move had written there is room again. Bytes behind the tail are wiped,
 //! for they would pass for records of what comes there next.
 
+use crate::format::address::{Generation, SegmentId, UNIT};
 use crate::format::intent::WordAt;
-use crate::format::place::{Generation, SegmentId, UNIT};
-use crate::format::segment::{Label, State, StateWord, decode_chunk, encode_chunk};
+use crate::format::segment::{Queue, State, StateWord, decode_chunk, encode_chunk};
 use crate::format::slot::Slot;
 use crate::session::Medium;
 use crate::store::Store;
@@ -22,7 +22,7 @@ pub struct Active {
     /// Which segment.
     pub segment: SegmentId,
     /// Of which queue.
-    pub queue: Label,
+    pub queue: Queue,
     generation: Generation,
     /// Units from its start to where its chunks cannot be followed any further.
     chain: u32,
@@ -42,13 +42,13 @@ pub fn find(store: &Store) -> Vec<Active> {
             .filter(|state| (1..=store.geometry.segment_bytes()).contains(&state.allocated));
         let Some(state) = state else { continue };
         // Two that are active in one queue: the sealing of the older one was lost with the power.
-        let is_known = known.iter().any(|active| active.queue == state.label);
+        let is_known = known.iter().any(|active| active.queue == state.queue);
         // It is read and written as a whole, so none of it may be a hole on a disk that is full.
         let start = WordAt::log(store.geometry.segment_start(segment));
         if is_known || store.words.allocate(start, state.allocated).is_err() {
             continue;
         }
-        let StateWord { generation, label: queue, .. } = state;
+        let StateWord { generation, queue, .. } = state;
         let chain = follow(store, segment, state, u32::MAX);
         known.push(Active { segment, queue, generation, chain, named: 0, damaged: false });
     }

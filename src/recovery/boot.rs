@@ -31,8 +31,8 @@ pub fn recover_shared(
     opening: &mut Opening,
 ) -> Result<Store> {
     let geometry = identity.geometry();
-    let log_io = |error| Error::io(&request.path(LOG_FILE), "cannot mend it", error);
-    let index_io = |error| Error::io(&request.path(INDEX_FILE), "cannot mend it", error);
+    let log_io = |error| Error::io(&request.path(LOG_FILE), "cannot recover it", error);
+    let index_io = |error| Error::io(&request.path(INDEX_FILE), "cannot recover it", error);
     let log = open_log(request, identity, true)?;
     let found = open_index(request, identity, true)?;
     if let IndexFile::Whole(index) = &found

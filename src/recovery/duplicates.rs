@@ -1,4 +1,4 @@
-//! Twins: slots of one page and tag in the groups of one key, which may name two versions of it. A power
+//! Duplicates: slots of one page and tag in the groups of one key, which may name two versions of it. A power
 //! cut leaves them where the new slot reached the disk and the emptied old one did not.
 
 use crate::format::page::{GROUP_SLOTS, PAGE_SLOTS, other_group};
@@ -31,7 +31,7 @@ impl Tags {
 
     /// Whether another live slot of the groups of the slot at `position` has its tag.
     #[inline]
-    pub fn has_twin(&self, words: &[u64; PAGE_SLOTS], position: usize) -> bool {
+    pub fn has_duplicate(&self, words: &[u64; PAGE_SLOTS], position: usize) -> bool {
         let tag = Slot::from_word(words[position]).tag();
         let (at, bit) = bit_of(tag);
         self.again[at] & bit != 0 && is_beside_its_like(words, position, tag)
@@ -64,7 +64,7 @@ fn is_beside_its_like(words: &[u64; PAGE_SLOTS], position: usize, tag: u32) -> b
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::format::place::{Address, Generation, Lsn};
+    use crate::format::address::{Address, Generation, Lsn};
 
     #[test]
     fn only_live_slots_of_equal_tag_in_the_same_two_groups_are_twins() {
@@ -76,12 +76,12 @@ mod tests {
         for (at, expected) in [(33, true), (other + 7, true), (foreign.unwrap() + 3, false)] {
             let mut words = [0; PAGE_SLOTS];
             words[35] = slot(1);
-            assert!(!Tags::of(&words).has_twin(&words, 35), "its own twin");
+            assert!(!Tags::of(&words).has_duplicate(&words, 35), "its own duplicate");
             words[at] = slot(2);
-            assert_eq!(Tags::of(&words).has_twin(&words, 35), expected, "{at}");
-            assert_eq!(Tags::of(&words).has_twin(&words, at), expected, "{at}");
+            assert_eq!(Tags::of(&words).has_duplicate(&words, 35), expected, "{at}");
+            assert_eq!(Tags::of(&words).has_duplicate(&words, at), expected, "{at}");
             words[at] = Slot::ghost(tag, Lsn::new(5)).word();
-            assert!(!Tags::of(&words).has_twin(&words, 35), "a ghost");
+            assert!(!Tags::of(&words).has_duplicate(&words, 35), "a ghost");
         }
     }
 }

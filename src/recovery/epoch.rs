@@ -4,9 +4,9 @@
 use std::path::Path;
 
 use crate::error::Result;
+use crate::format::address::{GENERATION_COUNT_BITS, Generation, Lsn, SegmentId};
 use crate::format::control::{self, TABLE_SEGMENTS};
-use crate::format::lock::{LockWord, Phase, ProcessSlot};
-use crate::format::place::{GENERATION_COUNT_BITS, Generation, Lsn, SegmentId};
+use crate::format::lock::{LockWord, Phase, ProcessId};
 use crate::request::damaged;
 use crate::store::Store;
 use crate::sys::words::Words;
@@ -22,7 +22,7 @@ pub fn raise_epoch(log: &Path, store: &Store) -> Result<()> {
         .map(|id| store.load(store.geometry.state_at(SegmentId::new(id))) as u32)
         .map(|generation| Generation::new(generation).epoch());
     let next = next_epoch(lock, word, generations);
-    let (Some(epoch), Some(owner)) = (next, ProcessSlot::new(0)) else {
+    let (Some(epoch), Some(owner)) = (next, ProcessId::new(0)) else {
         return Err(damaged(log, "its epochs are used up"));
     };
     store.words.store(control::EPOCH, u64::from(epoch));

@@ -4,9 +4,9 @@
 
 use super::active::Active;
 use super::duplicates::Tags;
+use crate::format::address::SegmentId;
 use crate::format::control::TABLE_SEGMENTS;
 use crate::format::page::{self, GROUP_SLOTS, Home, PAGE_SLOTS, PageId};
-use crate::format::place::SegmentId;
 use crate::format::segment::StateWord;
 use crate::format::slot::Slot;
 use crate::store::Store;
@@ -33,7 +33,7 @@ pub struct Pass<'a> {
     /// Entries in each segment.
     pub live: Vec<u32>,
     /// Whether some slots may be duplicates.
-    pub twins: bool,
+    pub duplicates: bool,
 }
 
 impl<'a> Pass<'a> {
@@ -46,7 +46,7 @@ impl<'a> Pass<'a> {
             active,
             extents: extents(store),
             live: vec![0; usize::from(TABLE_SEGMENTS)],
-            twins: false,
+            duplicates: false,
         }
     }
 
@@ -59,7 +59,7 @@ impl<'a> Pass<'a> {
                 let group: [u64; GROUP_SLOTS] = self.store.words.load_all(at);
                 for (position, word) in (first..).zip(group) {
                     if word != 0 {
-                        self.settle_slot(page, position, Slot::from_word(word), home);
+                        self.settle_row(page, position, Slot::from_word(word), home);
                     }
                 }
             }
@@ -84,7 +84,7 @@ impl<'a> Pass<'a> {
     }
 
     #[inline]
-    fn settle_slot(&self, page: PageId, position: usize, slot: Slot, home: Home) {
+    fn settle_row(&self, page: PageId, position: usize, slot: Slot, home: Home) {
         let is_void = |place| self.active.iter().any(|a| a.is_void(self.store, slot, place));
         let stays =
             slot.is_ghost() || self.fitting_place(slot).is_some_and(|place| !is_void(place));
@@ -123,11 +123,11 @@ impl<'a> Pass<'a> {
                 self.live[usize::from(place.0.get())] += 1;
                 self.note(slot, place);
             }
-            let is_twin = tags.has_twin(&words, position);
-            if is_twin != slot.is_twin() {
-                self.set(page, position, slot.with_twin(is_twin));
+            let is_duplicate = tags.has_duplicate(&words, position);
+            if is_duplicate != slot.is_duplicate() {
+                self.set(page, position, slot.with_duplicate(is_duplicate));
             }
-            self.twins |= is_twin;
+            self.duplicates |= is_duplicate;
         }
     }
 

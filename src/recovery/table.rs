@@ -2,11 +2,12 @@
 
 use super::active::Active;
 use super::pass::Pass;
+use crate::format::address::{Generation, Millis, SegmentId, UNIT};
 use crate::format::control;
 use crate::format::intent::WordAt;
-use crate::format::place::{Generation, Millis, SegmentId, UNIT};
 use crate::format::segment::{
-    FIRST_EXPIRY, GRANTED, LAST_EXPIRY, LIVE, Label, Live, STAMP, Stamp, State, StateWord, TAIL,
+    BarrierStamp, FIRST_EXPIRY, GRANTED, LAST_EXPIRY, LIVE, Live, Queue, STAMP, State, StateWord,
+    TAIL,
 };
 use crate::session::{Medium, pins};
 use crate::store::{Store, active_at};
@@ -44,7 +45,7 @@ pub fn set_segments(store: &Store, pass: &Pass<'_>, shared: bool) {
         set(GRANTED, granted);
         set(FIRST_EXPIRY, first);
         set(LAST_EXPIRY, last);
-        set(STAMP, Stamp::default().encode());
+        set(STAMP, BarrierStamp::default().encode());
     }
 }
 
@@ -53,7 +54,7 @@ fn known_state(store: &Store, id: SegmentId) -> StateWord {
     store.state(id).unwrap_or_else(|| StateWord {
         generation: Generation::new(store.load(store.geometry.state_at(id)) as u32),
         state: State::Free,
-        label: Label::Main,
+        queue: Queue::Main,
         allocated: 0,
     })
 }
@@ -79,7 +80,7 @@ pub fn set_control(store: &Store, pass: &Pass<'_>, pages: u64, index_granted: u6
     words.store(control::LOG_GRANTED, granted);
     words.store(control::INDEX_GRANTED, index_granted);
     words.store(control::SWEEP_DUE, 0);
-    words.store(control::TWIN_CURSOR, u64::from(pass.twins));
+    words.store(control::DUPLICATE_CURSOR, u64::from(pass.duplicates));
     words.store(control::SYNC_FAILED, 0);
     let count = |at| Some(store.load(at)).filter(|&count| count < control::COUNT_LIMIT);
     let syncs = count(control::SYNCS_BEGUN).max(count(control::SYNCS_DONE)).unwrap_or(0) + 1;
@@ -93,7 +94,7 @@ pub fn set_control(store: &Store, pass: &Pass<'_>, pages: u64, index_granted: u6
 }
 
 fn set_active(store: &Store, known: &[Active]) {
-    for queue in [Label::Probation, Label::Main] {
+    for queue in [Queue::Probation, Queue::Main] {
         store.words.store(active_at(queue), 0);
     }
     for active in known {
@@ -109,13 +110,13 @@ pub fn clear_processes(store: &Store, shared: bool) {
     let seen = store.processes().count() as u64;
     store.words.store(control::PROCESSES_SEEN, seen);
     if shared {
-        // As above: what cannot be allocated is found out when a slot is used.
+        // As above: what cannot be allocated is found out when a row is used.
         let start = WordAt::log(control::PROCESSES_OFFSET);
-        let _ = store.words.allocate(start, seen * control::PROCESS_SLOT_BYTES);
+        let _ = store.words.allocate(start, seen * control::PROCESS_ROW_BYTES);
     }
-    for slot in store.processes() {
-        store.words.store(store.geometry.intent_at(slot, 0), 0);
-        pins::clear_pins(store, slot);
+    for process in store.processes() {
+        store.words.store(store.geometry.intent_at(process, 0), 0);
+        pins::clear_pins(store, process);
     }
 }
 

@@ -13,11 +13,11 @@ use super::disk::Disk;
 use super::medium::Medium;
 use super::pins::Pins;
 use crate::error::{Error, ErrorKind, Result};
+use crate::format::address::{Lsn, Millis};
 use crate::format::control;
 use crate::format::intent::WordAt;
-use crate::format::lock::{ProcessSlot, process_lock_byte};
+use crate::format::lock::{ProcessId, process_lock_byte};
 use crate::format::page::PageId;
-use crate::format::place::{Lsn, Millis};
 use crate::format::{INDEX_FILE, LOG_FILE};
 use crate::store::Store;
 use crate::sys::clock::Clock;
@@ -26,18 +26,18 @@ use crate::sys::memory::Memory;
 use crate::transaction::{Changes, Liveness, Robbed, Transactions};
 
 impl Liveness for LockFile {
-    fn is_dead(&self, slot: ProcessSlot) -> bool {
+    fn is_dead(&self, process: ProcessId) -> bool {
         // Where the kernel does not tell, nobody is declared dead.
-        !self.is_locked_elsewhere(process_lock_byte(slot)).unwrap_or(true)
+        !self.is_locked_elsewhere(process_lock_byte(process)).unwrap_or(true)
     }
 }
 
 /// A process's place among the users of a store: gone when the lock is.
 #[derive(Debug)]
 pub struct Attachment<L = LockFile> {
-    /// Its process slot.
-    pub slot: ProcessSlot,
-    /// Its locks: the byte of the slot, and those of fills.
+    /// Its process row.
+    pub process: ProcessId,
+    /// Its locks: the byte of the process, and those of fills.
     pub locks: L,
 }
 
@@ -122,10 +122,10 @@ impl<M: Medium, L: Liveness> Session<M, L> {
         &self,
         mut decide: impl FnMut(Lsn, &mut Changes) -> Decision<T>,
     ) -> Result<T> {
-        let Attachment { slot, locks } = self.attachment()?;
+        let Attachment { process, locks } = self.attachment()?;
         let _gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
         let Store { words, geometry } = &self.store;
-        let transactions = Transactions { words, geometry, me: *slot, liveness: locks };
+        let transactions = Transactions { words, geometry, me: *process, liveness: locks };
         loop {
             let is_stuck = self.stuck.load(Ordering::Relaxed) == self.store.load(control::LOCK);
             let deadline = if is_stuck { Duration::ZERO } else { self.lock_timeout };
@@ -181,7 +181,7 @@ impl<M: Medium, L: Liveness> Session<M, L> {
     #[cold]
     fn flush_own_counters(&self) {
         if let Some(attachment) = &self.attachment {
-            self.counters.flush_own(&self.store, attachment.slot);
+            self.counters.flush_own(&self.store, attachment.process);
         }
     }
 
@@ -189,7 +189,7 @@ impl<M: Medium, L: Liveness> Session<M, L> {
     #[cold]
     pub fn flush_counters(&self) {
         if let Some(attachment) = &self.attachment {
-            self.counters.flush(&self.store, attachment.slot);
+            self.counters.flush(&self.store, attachment.process);
         }
     }
 

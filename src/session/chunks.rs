@@ -9,9 +9,9 @@ use super::medium::Medium;
 use super::pins::{self, Writing};
 use super::take::Takeable;
 use crate::error::{ErrorKind, Result};
+use crate::format::address::{Generation, SegmentId, UNIT};
 use crate::format::intent::WordAt;
-use crate::format::place::{Generation, SegmentId, UNIT};
-use crate::format::segment::{Label, State, TAIL, encode_chunk};
+use crate::format::segment::{Queue, State, TAIL, encode_chunk};
 use crate::store::Spot;
 use crate::transaction::{Changes, Liveness};
 
@@ -51,7 +51,7 @@ struct Chunk {
 #[derive(Clone, Copy, Debug)]
 pub struct Wanted {
     /// In which queue.
-    pub queue: Label,
+    pub queue: Queue,
     /// What for.
     pub which: Writing,
     /// Units of the record.
@@ -74,7 +74,7 @@ impl<M: Medium, L: Liveness> Session<M, L> {
     /// [`Session::written`]. `None`: there is no room now.
     #[inline]
     pub fn reserve(&self, chunks: &mut Chunks, wanted: Wanted) -> Result<Option<Spot>> {
-        let me = self.attachment()?.slot;
+        let me = self.attachment()?.process;
         let Wanted { queue, which, units, .. } = wanted;
         let own = units > self.usual_chunk() / RECORDS_A_CHUNK;
         loop {
@@ -113,7 +113,7 @@ impl<M: Medium, L: Liveness> Session<M, L> {
     #[inline]
     pub fn written(&self, which: Writing) {
         if let Some(me) = &self.attachment {
-            pins::end_writing(&self.store, me.slot, which);
+            pins::end_writing(&self.store, me.process, which);
         }
     }
 
@@ -130,7 +130,7 @@ impl<M: Medium, L: Liveness> Session<M, L> {
     /// Gives what is left of the open chunks back, where nothing was reserved behind them: for a process
     /// that closes. An error costs that space until the segment is reclaimed.
     pub fn give_chunks_back(&self, chunks: &mut Chunks) {
-        for (queue, open) in [Label::Probation, Label::Main].into_iter().zip(&mut chunks.open) {
+        for (queue, open) in [Queue::Probation, Queue::Main].into_iter().zip(&mut chunks.open) {
             let Some(chunk) = open.take() else { continue };
             let Chunk { segment, generation, start, next, end } = chunk;
             let behind = Tail { segment, generation, units: end };
@@ -208,7 +208,7 @@ impl<M: Medium, L: Liveness> Session<M, L> {
     }
 
     /// Makes what is behind a tail a chunk up to `end`; `false` if the tail is no longer there.
-    fn move_tail(&self, queue: Label, tail: Tail, end: u32) -> Result<bool> {
+    fn move_tail(&self, queue: Queue, tail: Tail, end: u32) -> Result<bool> {
         self.transact(|_, changes| {
             if self.tail_of(queue) != Some(tail) {
                 return Decision::Leave(false);
@@ -231,7 +231,7 @@ impl<M: Medium, L: Liveness> Session<M, L> {
     }
 
     /// The tail of a queue's active segment, if chunks can be reserved in it.
-    fn tail_of(&self, queue: Label) -> Option<Tail> {
+    fn tail_of(&self, queue: Queue) -> Option<Tail> {
         let segment = self.store.active(queue)?;
         let state = self.store.state(segment)?;
         let units = u32::try_from(self.store.row(segment, TAIL)).ok()?;

@@ -1,5 +1,5 @@
 //! Counters of what happened: bumped in memory of this process, and now and then added to the process
-//! slot, where all processes see them. They need not be exact: a kill loses the few that were not added
+//! process, where all processes see them. They need not be exact: a kill loses the few that were not added
 //! yet.
 //!
 //! The first threads of a process have a stripe each that nobody else writes, so that a read is counted
@@ -8,16 +8,16 @@
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use crate::format::lock::ProcessSlot;
+use crate::format::lock::ProcessId;
 use crate::store::Store;
 use crate::sys::words::{Words, update};
 
 /// The last stripe is shared by all threads that came too late for one of their own.
 const STRIPES: usize = 32;
-/// A stripe is added to the process slot after so many events of a kind.
+/// A stripe is added to the process row after so many events of a kind.
 const FLUSH_EVERY: u64 = 256;
 
-/// What is counted. The number is the place in the process slot.
+/// What is counted. The number is the place in the process row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Count {
     /// Reads that found their key.
@@ -59,7 +59,7 @@ pub const COUNTS: usize = 15;
 #[repr(align(128))]
 struct Stripe([Counter; COUNTS]);
 
-/// Only grows; what of it is in the process slot is noted beside it.
+/// Only grows; what of it is in the process row is noted beside it.
 #[derive(Debug, Default)]
 struct Counter {
     counted: AtomicU64,
@@ -110,13 +110,13 @@ impl Counters {
         more == 1 && (old + 1).is_multiple_of(FLUSH_EVERY)
     }
 
-    /// Adds what this thread's stripe counted to the process slot.
-    pub fn flush_own(&self, store: &Store<impl Words>, me: ProcessSlot) {
+    /// Adds what this thread's stripe counted to the process row.
+    pub fn flush_own(&self, store: &Store<impl Words>, me: ProcessId) {
         self.stripes[stripe()].flush(store, me);
     }
 
-    /// Adds all that was counted to the process slot.
-    pub fn flush(&self, store: &Store<impl Words>, me: ProcessSlot) {
+    /// Adds all that was counted to the process row.
+    pub fn flush(&self, store: &Store<impl Words>, me: ProcessId) {
         for stripe in &*self.stripes {
             stripe.flush(store, me);
         }
@@ -124,7 +124,7 @@ impl Counters {
 }
 
 impl Stripe {
-    fn flush(&self, store: &Store<impl Words>, me: ProcessSlot) {
+    fn flush(&self, store: &Store<impl Words>, me: ProcessId) {
         for (number, counter) in (0u64..).zip(&self.0) {
             let fresh = counter.take();
             if fresh > 0 {
@@ -155,7 +155,7 @@ impl Counter {
 }
 
 impl Counters {
-    /// What was counted and is not in a process slot: all of it, in a reader that writes nothing.
+    /// What was counted and is not in a process row: all of it, in a reader that writes nothing.
     pub fn pending(&self) -> [u64; COUNTS] {
         let mut pending = [0u64; COUNTS];
         for stripe in &*self.stripes {
@@ -167,12 +167,12 @@ impl Counters {
     }
 }
 
-/// The counters of all process slots, summed.
+/// The counters of all process rows, summed.
 pub fn totals(store: &Store<impl Words>) -> [u64; COUNTS] {
     let mut totals = [0u64; COUNTS];
-    for slot in store.processes() {
+    for process in store.processes() {
         for (number, total) in (0u64..).zip(&mut totals) {
-            *total = total.wrapping_add(store.load(store.geometry.statistic_at(slot, number)));
+            *total = total.wrapping_add(store.load(store.geometry.statistic_at(process, number)));
         }
     }
     totals

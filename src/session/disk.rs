@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::format::place::Millis;
+use crate::format::address::Millis;
 
 /// How long a full disk is not asked again, in milliseconds.
 const FULL_MS: u64 = 1000;

@@ -4,10 +4,10 @@ use super::attached::{Decision, Session};
 use super::medium::Medium;
 use super::pins;
 use crate::error::Result;
+use crate::format::address::SegmentId;
 use crate::format::control;
 use crate::format::intent::WordAt;
-use crate::format::place::SegmentId;
-use crate::format::segment::{GRANTED, LIVE, Label, Live, State};
+use crate::format::segment::{GRANTED, LIVE, Live, Queue, State};
 use crate::store::transitions;
 use crate::transaction::Liveness;
 
@@ -19,7 +19,7 @@ impl<M: Medium, L: Liveness> Session<M, L> {
         let state_at = store.geometry.state_at(segment);
         let drained = self.transact(|_, changes| {
             let Some(state) = store.state(segment) else { return Decision::Leave(None) };
-            let is_active = [Label::Probation, Label::Main]
+            let is_active = [Queue::Probation, Queue::Main]
                 .iter()
                 .any(|&queue| store.active(queue) == Some(segment));
             match transitions::draining(state, store.live(segment), is_active) {
@@ -32,7 +32,7 @@ impl<M: Medium, L: Liveness> Session<M, L> {
             }
         })?;
         let Some(generation) = drained else { return Ok(false) };
-        if pins::is_pinned(store, me.slot, segment, &me.locks) {
+        if pins::is_pinned(store, me.process, segment, &me.locks) {
             return Ok(false);
         }
         self.transact(|_, changes| {

@@ -1,6 +1,6 @@
 //! Pins: how a segment in use is kept from being reused.
 //!
-//! Whoever needs the bytes of a segment to stay (a view, a writer) says so in the process's own slot,
+//! Whoever needs the bytes of a segment to stay (a view, a writer) says so in the process's own row,
 //! fences, and looks again whether the segment is still what it was. Whoever reuses a segment
 //! declares it draining, fences, and looks for pins. One of the two sees the other (Dekker's
 //! argument over sequentially consistent fences). Draining is never undone, and pins of a process
@@ -9,9 +9,9 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use crate::format::address::{Generation, SegmentId};
 use crate::format::control::TABLE_SEGMENTS;
-use crate::format::lock::ProcessSlot;
-use crate::format::place::{Generation, SegmentId};
+use crate::format::lock::ProcessId;
 use crate::format::segment::StateWord;
 use crate::store::Store;
 use crate::sys::words::{Words, update};
@@ -52,7 +52,7 @@ impl Pins {
     pub fn pin(
         &self,
         store: &Store<impl Words>,
-        me: ProcessSlot,
+        me: ProcessId,
         segment: SegmentId,
         generation: Generation,
     ) -> bool {
@@ -75,7 +75,7 @@ impl Pins {
     }
 
     /// Lets a pin go.
-    pub fn unpin(&self, store: &Store<impl Words>, me: ProcessSlot, segment: SegmentId) {
+    pub fn unpin(&self, store: &Store<impl Words>, me: ProcessId, segment: SegmentId) {
         let count = &self.counts[usize::from(segment.get())];
         let less = |count| if count <= 1 { None } else { Some(count - 1) };
         if count.fetch_update(Ordering::AcqRel, Ordering::Acquire, less).is_err() {
@@ -92,7 +92,7 @@ impl Pins {
 #[inline]
 pub fn begin_writing(
     store: &Store<impl Words>,
-    me: ProcessSlot,
+    me: ProcessId,
     which: Writing,
     segment: SegmentId,
     generation: Generation,
@@ -110,7 +110,7 @@ pub fn begin_writing(
 
 /// Says that this process has written.
 #[inline]
-pub fn end_writing(store: &Store<impl Words>, me: ProcessSlot, which: Writing) {
+pub fn end_writing(store: &Store<impl Words>, me: ProcessId, which: Writing) {
     store.words.store(store.geometry.writing_at(me, which as u64), 0);
 }
 
@@ -118,30 +118,26 @@ pub fn end_writing(store: &Store<impl Words>, me: ProcessSlot, which: Writing) {
 /// fence here is the other half of the one in [`Pins::pin`] and [`begin_writing`].
 pub fn is_pinned(
     store: &Store<impl Words>,
-    me: ProcessSlot,
+    me: ProcessId,
     segment: SegmentId,
     liveness: &impl Liveness,
 ) -> bool {
     store.words.fence();
-    store.processes().any(|slot| {
-        let (at, bit) = store.geometry.pin_at(slot, segment);
+    store.processes().any(|process| {
+        let (at, bit) = store.geometry.pin_at(process, segment);
         let writes =
-            |which| store.load(store.geometry.writing_at(slot, which)) == segment.index() + 1;
+            |which| store.load(store.geometry.writing_at(process, which)) == segment.index() + 1;
         let pinned = store.load(at) & bit != 0 || writes(0) || writes(1);
-        pinned && (slot == me || !liveness.is_dead(slot))
+        pinned && (process == me || !liveness.is_dead(process))
     })
 }
 
 /// How many segments living processes have pinned by views.
-pub fn pinned_by_views(
-    store: &Store<impl Words>,
-    me: ProcessSlot,
-    liveness: &impl Liveness,
-) -> u32 {
+pub fn pinned_by_views(store: &Store<impl Words>, me: ProcessId, liveness: &impl Liveness) -> u32 {
     let pinned_in = |first| {
-        store.processes().fold(0u64, |pinned, slot| {
-            let bits = store.load(store.geometry.pin_at(slot, SegmentId::new(first)).0);
-            let adds = bits & !pinned != 0 && (slot == me || !liveness.is_dead(slot));
+        store.processes().fold(0u64, |pinned, process| {
+            let bits = store.load(store.geometry.pin_at(process, SegmentId::new(first)).0);
+            let adds = bits & !pinned != 0 && (process == me || !liveness.is_dead(process));
             if adds { pinned | bits } else { pinned }
         })
     };
@@ -149,34 +145,34 @@ pub fn pinned_by_views(
 }
 
 /// The segments that living processes have pinned, by views or because they write there.
-pub fn pinned(store: &Store<impl Words>, me: ProcessSlot, liveness: &impl Liveness) -> Segments {
+pub fn pinned(store: &Store<impl Words>, me: ProcessId, liveness: &impl Liveness) -> Segments {
     let mut pinned: Segments = [0; TABLE_SEGMENTS as usize / 64];
     let used = usize::from(store.segment_count()).div_ceil(64);
-    for slot in store.processes() {
+    for process in store.processes() {
         let mut own: Segments = [0; TABLE_SEGMENTS as usize / 64];
         for (word, bits) in (0u16..).zip(&mut own[..used]) {
-            *bits = store.load(store.geometry.pin_at(slot, SegmentId::new(word * 64)).0);
+            *bits = store.load(store.geometry.pin_at(process, SegmentId::new(word * 64)).0);
         }
         for which in 0..2 {
-            let writing = store.load(store.geometry.writing_at(slot, which));
+            let writing = store.load(store.geometry.writing_at(process, which));
             if (1..=u64::from(TABLE_SEGMENTS)).contains(&writing) {
                 own[(writing as usize - 1) / 64] |= 1 << ((writing - 1) % 64);
             }
         }
         let any = own.iter().any(|&bits| bits != 0);
-        if any && (slot == me || !liveness.is_dead(slot)) {
+        if any && (process == me || !liveness.is_dead(process)) {
             pinned.iter_mut().zip(own).for_each(|(all, own)| *all |= own);
         }
     }
     pinned
 }
 
-/// Clears the pins that a dead process left in a slot that is about to be used again.
-pub fn clear_pins(store: &Store<impl Words>, slot: ProcessSlot) {
+/// Clears the pins that a dead process left in a process that is about to be used again.
+pub fn clear_pins(store: &Store<impl Words>, process: ProcessId) {
     let Store { words, geometry } = store;
     for segment in (0..TABLE_SEGMENTS).step_by(64) {
-        words.store(geometry.pin_at(slot, SegmentId::new(segment)).0, 0);
+        words.store(geometry.pin_at(process, SegmentId::new(segment)).0, 0);
     }
-    words.store(geometry.writing_at(slot, 0), 0);
-    words.store(geometry.writing_at(slot, 1), 0);
+    words.store(geometry.writing_at(process, 0), 0);
+    words.store(geometry.writing_at(process, 1), 0);
 }

@@ -7,12 +7,12 @@ use super::attached::{Decision, Session};
 use super::counters::Count;
 use super::medium::Medium;
 use crate::error::{ErrorKind, Result};
+use crate::format::address::{Generation, Millis, SegmentId, UNIT};
 use crate::format::control;
 use crate::format::intent::WordAt;
-use crate::format::place::{Generation, Millis, SegmentId, UNIT};
 use crate::format::segment::{
-    ALLOCATION_PAGE, FIRST_EXPIRY, GRANTED, LAST_EXPIRY, LIVE, Label, ORDER, STAMP, Stamp, State,
-    TAIL,
+    ALLOCATION_PAGE, BarrierStamp, FIRST_EXPIRY, GRANTED, LAST_EXPIRY, LIVE, ORDER, Queue, STAMP,
+    State, TAIL,
 };
 use crate::store::{active_at, barrier, transitions};
 use crate::transaction::{Changes, Liveness};
@@ -47,7 +47,7 @@ impl<M: Medium, L: Liveness> Session<M, L> {
 
     /// Takes a free segment for a queue, for a record of `units`. The last free one is kept for moves
     /// unless `last` is set. `false`: none can be had now.
-    pub fn take(&self, queue: Label, units: u32, last: bool) -> Result<bool> {
+    pub fn take(&self, queue: Queue, units: u32, last: bool) -> Result<bool> {
         let active = self.store.load(active_at(queue));
         let can = |&id: &SegmentId| self.takeable(id, units) == Takeable::Now;
         let mut free = self.store.segments().filter(can);
@@ -133,13 +133,13 @@ impl<M: Medium, L: Liveness> Session<M, L> {
     }
 
     /// Adds the words that take a segment to `changes`; nothing and `None` if it cannot be taken.
-    fn set_taken(&self, changes: &mut Changes, segment: SegmentId, queue: Label) -> Option<()> {
+    fn set_taken(&self, changes: &mut Changes, segment: SegmentId, queue: Queue) -> Option<()> {
         let store = &self.store;
         let epoch = store.load(control::EPOCH) as u32;
         let taken = transitions::taken(store.state(segment)?, epoch, queue)?;
         let more = self.grant_for(segment)?;
         let order = store.load(control::ORDERS).wrapping_add(1);
-        let stamp = Stamp::decode(store.row(segment, STAMP));
+        let stamp = BarrierStamp::decode(store.row(segment, STAMP));
         let stamp = barrier::stamp_when_taken(stamp, store.load(control::SYNCS_DONE));
         let state_at = |segment| store.geometry.state_at(segment);
         if let Some(active) = store.active(queue)

@@ -2,9 +2,9 @@
 
 use super::attached::Session;
 use super::medium::Medium;
+use crate::format::address::{Lsn, Millis};
 use crate::format::control;
 use crate::format::intent::WordAt;
-use crate::format::place::{Lsn, Millis};
 use crate::format::record::{self, COMMITTED_AT, HEADER_BYTES, PAYLOAD_AT, Shape};
 use crate::format::segment::{FIRST_EXPIRY, LAST_EXPIRY};
 use crate::policy;

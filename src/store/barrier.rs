@@ -1,9 +1,9 @@
 //! The barrier: what a segment's stamp says of its reuse in a store that syncs.
 
 use super::readings::Store;
+use crate::format::address::SegmentId;
 use crate::format::control;
-use crate::format::place::SegmentId;
-use crate::format::segment::{STAMP, STAMP_MASK, Stamp};
+use crate::format::segment::{BarrierStamp, STAMP, STAMP_MASK};
 use crate::sys::words::Words;
 
 /// Takings of a segment between two syncs: one below the 16 that the slot's four bits tell apart.
@@ -17,21 +17,21 @@ impl<W: Words> Store<W> {
         }
         // Done first: what began after it was read only makes more segments wait.
         let done = self.load(control::SYNCS_DONE);
-        let stamp = Stamp::decode(self.row(segment, STAMP));
+        let stamp = BarrierStamp::decode(self.row(segment, STAMP));
         is_covered(stamp, done, self.load(control::SYNCS_BEGUN))
     }
 }
 
 /// The stamp of a segment that is taken, by what it was stamped with before.
-pub fn stamp_when_taken(before: Stamp, syncs_done: u64) -> Stamp {
+pub fn stamp_when_taken(before: BarrierStamp, syncs_done: u64) -> BarrierStamp {
     let done = (syncs_done & STAMP_MASK) as u32;
     let reuses = if before.counted_since == done { before.reuses.saturating_add(1) } else { 1 };
-    Stamp { counted_since: done, reuses, ..before }
+    BarrierStamp { counted_since: done, reuses, ..before }
 }
 
 /// The stamp of a segment after a move out of it: it may be reused after a sync that begins from now on.
-pub fn stamp_when_moved_from(before: Stamp, syncs_begun: u64) -> Stamp {
-    Stamp { moved_after: (syncs_begun & STAMP_MASK) as u32, ..before }
+pub fn stamp_when_moved_from(before: BarrierStamp, syncs_begun: u64) -> BarrierStamp {
+    BarrierStamp { moved_after: (syncs_begun & STAMP_MASK) as u32, ..before }
 }
 
 /// Whether the barrier lets a segment be reused: a sync began and ended after the last move out of
@@ -40,7 +40,7 @@ pub fn stamp_when_moved_from(before: Stamp, syncs_begun: u64) -> Stamp {
 /// A move is stamped with the newest sync begun, so only stamps from the last one done to the last
 /// one begun wait. Any other is long past, however the numbers came round; or it is damaged, and no
 /// sync would ever cover it.
-fn is_covered(stamp: Stamp, done: u64, begun: u64) -> bool {
+fn is_covered(stamp: BarrierStamp, done: u64, begun: u64) -> bool {
     let since_done = |number: u32| u64::from(number).wrapping_sub(done) & STAMP_MASK;
     let moved = since_done(stamp.moved_after) > since_done((begun & STAMP_MASK) as u32);
     let counted = stamp.counted_since != (done & STAMP_MASK) as u32 || stamp.reuses < REUSES_LIMIT;
@@ -53,7 +53,7 @@ mod tests {
 
     #[test]
     fn reuse_waits_for_a_sync_that_began_after_the_last_move() {
-        let stamp = |moved_after| Stamp { moved_after, counted_since: 0, reuses: 0 };
+        let stamp = |moved_after| BarrierStamp { moved_after, counted_since: 0, reuses: 0 };
         assert!(!is_covered(stamp(5), 5, 5));
         assert!(!is_covered(stamp(5), 4, 5));
         assert!(!is_covered(stamp(5), 3, 7));
@@ -65,14 +65,14 @@ mod tests {
     #[test]
     fn after_any_number_of_syncs_a_segment_that_was_never_moved_out_of_is_covered() {
         for syncs in [1, 1 << 20, 1 << 27, (1 << 27) + 5, (1 << 28) - 1, (1 << 28) + 1] {
-            assert!(is_covered(Stamp::default(), syncs, syncs), "{syncs} syncs");
-            assert!(is_covered(Stamp::default(), syncs, syncs + 1) || syncs == STAMP_MASK);
+            assert!(is_covered(BarrierStamp::default(), syncs, syncs), "{syncs} syncs");
+            assert!(is_covered(BarrierStamp::default(), syncs, syncs + 1) || syncs == STAMP_MASK);
         }
     }
 
     #[test]
     fn a_segment_is_reused_fewer_than_sixteen_times_between_two_syncs() {
-        let mut stamp = Stamp::default();
+        let mut stamp = BarrierStamp::default();
         for _ in 0..REUSES_LIMIT {
             assert!(is_covered(stamp, 3, 3));
             stamp = stamp_when_taken(stamp, 3);
@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn a_move_makes_its_segment_wait_for_a_sync_that_begins_later() {
-        let stamp = stamp_when_moved_from(Stamp::default(), 7);
+        let stamp = stamp_when_moved_from(BarrierStamp::default(), 7);
         assert!(!is_covered(stamp, 6, 7));
         assert!(!is_covered(stamp, 7, 8));
         assert!(is_covered(stamp, 8, 8));

@@ -5,8 +5,8 @@
 
 use super::readings::Store;
 use super::records::Spot;
+use crate::format::address::{Generation, SegmentId, UNIT};
 use crate::format::intent::WordAt;
-use crate::format::place::{Generation, SegmentId, UNIT};
 use crate::format::record::Shape;
 use crate::format::segment::{StateWord, decode_chunk};
 use crate::sys::words::Words;

@@ -4,11 +4,11 @@
 //! damage makes of a word, the answer is one that its caller can go on with.
 
 use crate::config;
+use crate::format::address::{Lsn, SegmentId};
 use crate::format::control::{self, Geometry};
 use crate::format::intent::WordAt;
-use crate::format::lock::{LockWord, ProcessSlot};
-use crate::format::place::{Lsn, SegmentId};
-use crate::format::segment::{LIVE, Label, Live, StateWord, TAIL};
+use crate::format::lock::{LockWord, ProcessId};
+use crate::format::segment::{LIVE, Live, Queue, StateWord, TAIL};
 use crate::index::Index;
 use crate::sys::memory::Memory;
 use crate::sys::words::Words;
@@ -106,7 +106,7 @@ impl<W: Words> Store<W> {
     }
 
     /// The active segment of a queue: the one that takes its new chunks.
-    pub fn active(&self, queue: Label) -> Option<SegmentId> {
+    pub fn active(&self, queue: Queue) -> Option<SegmentId> {
         let number = u16::try_from(self.load(active_at(queue)).checked_sub(1)?).ok()?;
         if number >= self.segment_count() {
             // Another process may have raised the limit.
@@ -126,17 +126,17 @@ impl<W: Words> Store<W> {
     }
 
     /// The processes that were ever attached: those among whom somebody may be.
-    pub fn processes(&self) -> impl Iterator<Item = ProcessSlot> + use<W> {
+    pub fn processes(&self) -> impl Iterator<Item = ProcessId> + use<W> {
         let seen = self.load(control::PROCESSES_SEEN);
         let seen = seen.min(u64::from(self.geometry.max_processes));
-        (0..seen as u16).filter_map(ProcessSlot::new)
+        (0..seen as u16).filter_map(ProcessId::new)
     }
 }
 
 /// The word that names a queue's active segment.
-pub fn active_at(queue: Label) -> WordAt {
+pub fn active_at(queue: Queue) -> WordAt {
     match queue {
-        Label::Probation => control::HEAD_PROBATION,
-        Label::Main => control::HEAD_MAIN,
+        Queue::Probation => control::ACTIVE_PROBATION,
+        Queue::Main => control::ACTIVE_MAIN,
     }
 }

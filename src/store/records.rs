@@ -6,9 +6,9 @@
 //! again; then the CRC.
 
 use super::readings::Store;
+use crate::format::address::{Address, Generation, Lsn, Millis, SegmentId, UNIT};
 use crate::format::check::Checker;
 use crate::format::intent::WordAt;
-use crate::format::place::{Address, Generation, Lsn, Millis, SegmentId, UNIT};
 use crate::format::record::{self, COMMITTED_AT, EXPIRY_AT, HEADER_BYTES, Shape};
 use crate::format::segment::StateWord;
 use crate::format::slot::Slot;

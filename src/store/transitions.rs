@@ -4,16 +4,16 @@
 //! Whoever changes a state does so in a transaction, and asks here what it becomes; `None` says that it
 //! is not in a state to become that.
 
-use crate::format::place::Generation;
-use crate::format::segment::{Label, Live, State, StateWord};
+use crate::format::address::Generation;
+use crate::format::segment::{Live, Queue, State, StateWord};
 
 /// A free segment that a queue takes.
-pub fn taken(state: StateWord, epoch: u32, queue: Label) -> Option<StateWord> {
+pub fn taken(state: StateWord, epoch: u32, queue: Queue) -> Option<StateWord> {
     let generation = state.generation.next(epoch);
     (state.state == State::Free).then_some(StateWord {
         generation,
         state: State::Active,
-        label: queue,
+        queue: queue,
         ..state
     })
 }
@@ -37,8 +37,8 @@ pub fn victim(state: StateWord) -> Option<StateWord> {
 
 /// A sealed segment of probation that counts as main from now on.
 pub fn promoted(state: StateWord) -> Option<StateWord> {
-    (state.state == State::Sealed && state.label == Label::Probation)
-        .then_some(StateWord { label: Label::Main, ..state })
+    (state.state == State::Sealed && state.queue == Queue::Probation)
+        .then_some(StateWord { queue: Queue::Main, ..state })
 }
 
 /// A segment that is on its way to being free: nothing lives in it, and no queue takes chunks there.
@@ -85,7 +85,7 @@ mod tests {
 
     fn word(state: State) -> StateWord {
         let generation = Generation::new(0x10_0005);
-        StateWord { generation, state, label: Label::Probation, allocated: 1 << 20 }
+        StateWord { generation, state, queue: Queue::Probation, allocated: 1 << 20 }
     }
 
     /// The states from which a change is possible.
@@ -96,7 +96,7 @@ mod tests {
     #[test]
     fn each_change_is_possible_from_its_states_alone() {
         let same = word(State::Free).generation;
-        assert_eq!(from(|w| taken(w, 16, Label::Main)), [State::Free]);
+        assert_eq!(from(|w| taken(w, 16, Queue::Main)), [State::Free]);
         assert_eq!(from(sealed), [State::Active]);
         assert_eq!(from(victim), [State::Active, State::Sealed, State::Victim]);
         assert_eq!(from(promoted), [State::Sealed]);
@@ -127,9 +127,9 @@ mod tests {
     #[test]
     fn each_taking_begins_a_new_generation_in_the_queue_that_takes() {
         let before = word(State::Free);
-        let after = taken(before, 16, Label::Main).unwrap();
+        let after = taken(before, 16, Queue::Main).unwrap();
         assert_ne!(after.generation, before.generation);
-        assert_eq!((after.state, after.label), (State::Active, Label::Main));
+        assert_eq!((after.state, after.queue), (State::Active, Queue::Main));
         assert_eq!(after.allocated, before.allocated);
     }
 
@@ -137,7 +137,7 @@ mod tests {
     fn a_segment_that_is_being_punched_out_is_taken_by_nobody_until_its_space_is_given_back() {
         let punched = giving_back(word(State::Free)).unwrap();
         assert_eq!((punched.state, punched.allocated), (State::Draining, 0));
-        assert_eq!(taken(punched, 16, Label::Main), None);
+        assert_eq!(taken(punched, 16, Queue::Main), None);
         assert_eq!(draining(punched, NONE, false), None);
         assert_eq!(giving_back(punched), Some(punched), "its process may have died");
         let free = given_back(punched, punched.generation).unwrap();

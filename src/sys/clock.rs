@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::format::place::Millis;
+use crate::format::address::Millis;
 
 /// Where the kernel tells its boot id.
 pub const BOOT_ID_FILE: &str = "/proc/sys/kernel/random/boot_id";

@@ -41,12 +41,12 @@ impl Block {
 
 /// Which process of a line of forks this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Generation(u64);
+pub struct Incarnation(u64);
 
 /// This process.
 #[inline]
-pub fn generation() -> Generation {
-    Generation(FORKS.load(Ordering::Relaxed))
+pub fn incarnation() -> Incarnation {
+    Incarnation(FORKS.load(Ordering::Relaxed))
 }
 
 /// Runs `open`, which is to open a descriptor and hand it to the function it is given, while no
@@ -142,14 +142,14 @@ pub struct PerProcess<T> {
 
 #[derive(Debug)]
 struct Node<T> {
-    process: Generation,
+    process: Incarnation,
     value: T,
 }
 
 impl<T> PerProcess<T> {
     /// With this process's value.
     pub fn new(value: T) -> Self {
-        let node = Box::new(Node { process: generation(), value });
+        let node = Box::new(Node { process: incarnation(), value });
         Self { newest: AtomicPtr::new(Box::into_raw(node)) }
     }
 
@@ -163,7 +163,7 @@ impl<T> PerProcess<T> {
     #[inline]
     pub fn get(&self) -> Option<&T> {
         let node = self.newest();
-        (node.process == generation()).then_some(&node.value)
+        (node.process == incarnation()).then_some(&node.value)
     }
 
     /// This process's value, made by `make` from the parent's if there is none yet.
@@ -174,7 +174,7 @@ impl<T> PerProcess<T> {
             return Ok(value);
         }
         let value = make(&self.newest().value)?;
-        let node = Box::into_raw(Box::new(Node { process: generation(), value }));
+        let node = Box::into_raw(Box::new(Node { process: incarnation(), value }));
         if self.newest.compare_exchange(old, node, Ordering::AcqRel, Ordering::Acquire).is_err() {
             // Another thread was faster. SAFETY: `node` was not shared.
             drop(unsafe { Box::from_raw(node) });

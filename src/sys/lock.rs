@@ -19,7 +19,7 @@ use super::fork;
 pub struct LockFile {
     /// Closed here in the process that opened it, and by the fork handler in its children.
     file: ManuallyDrop<File>,
-    opened: fork::Generation,
+    opened: fork::Incarnation,
 }
 
 impl LockFile {
@@ -37,7 +37,7 @@ impl LockFile {
         fork::opening(|register| {
             let file = options.open(path)?;
             register(file.as_raw_fd());
-            Ok(Self { file: ManuallyDrop::new(file), opened: fork::generation() })
+            Ok(Self { file: ManuallyDrop::new(file), opened: fork::incarnation() })
         })
     }
 
@@ -99,7 +99,7 @@ impl LockFile {
 
 impl Drop for LockFile {
     fn drop(&mut self) {
-        if self.opened != fork::generation() {
+        if self.opened != fork::incarnation() {
             return; // A forked child: its handler has closed the descriptor.
         }
         // Unlocked first: a child forked between the next two steps keeps the description open.

@@ -36,12 +36,12 @@ const WORDS: [(&str, u64); 30] = [
     ("walk of upkeep", 0x190),
     ("clear cursor", 0x198),
     ("sweep due", 0x1A0),
-    ("twin cursor", 0x1A8),
+    ("duplicate cursor", 0x1A8),
     ("boot id", 0x040),
     ("log's inode", 0x050),
 ];
 
-/// Offsets of states, rows and process slots.
+/// Offsets of states, rows and process rows.
 const STATES: u64 = 0x1000;
 const ROWS: u64 = 0x9000;
 const PROCESSES: u64 = 0x49000;

@@ -184,7 +184,7 @@ fn when_all_process_slots_are_taken_the_next_process_is_told() {
     let (_dir, path) = directory();
     let mut handles: Vec<FileCache> = (0..4).map(|_| small().open(&path).unwrap()).collect();
     let error = small().open(&path).unwrap_err();
-    expect(error, ErrorKind::Busy, &path, "4 process slots");
+    expect(error, ErrorKind::Busy, &path, "4 processes");
     handles.pop();
     drop(small().open(&path).unwrap());
 }
@@ -203,7 +203,7 @@ fn a_write_lock_that_a_living_process_does_not_let_go_is_busy_and_reads_go_on() 
     cache.insert("k", "v").unwrap();
     let mut other = Process::start("idler", &path, 0);
     assert_eq!(other.hear().as_deref(), Some("ready"));
-    // COMMIT, owned by the second process slot, as if it were stopped right there.
+    // COMMIT, owned by the second process row, as if it were stopped right there.
     other.signal(libc::SIGSTOP);
     let log = fs::OpenOptions::new().read(true).write(true).open(path.join("log")).unwrap();
     use std::os::unix::fs::FileExt;

@@ -217,7 +217,7 @@ fn assert_mended(cache: &FileCache) {
 
 #[test]
 fn a_segment_whose_state_is_damaged_is_put_to_use_again_by_upkeep() {
-    // A state and a label that there are not, and more bytes than a segment has.
+    // A state and a queue that there are not, and more bytes than a segment has.
     for (unknown, costs) in [(15 << 32, true), (9 << 36, true), (0xF_FFFF << 40, false)] {
         let directory = common::fast_directory();
         let state = |files: &Files| {

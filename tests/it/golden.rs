@@ -168,7 +168,7 @@ fn the_golden_store_lists_exactly_its_entries_after_another_boot() {
     assert_eq!(cache.len(), expected().len() as u64 + 1);
     assert!(cache.verify().unwrap().is_sound());
     drop(cache);
-    // Mended once, it is in order.
+    // Recovered once, it is in order.
     let cache = read_only(&path, BOOTS[1]);
     assert!(!cache.opening().other_boot);
     assert_eq!(listed(&cache), expected_values());

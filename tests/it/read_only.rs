@@ -230,7 +230,7 @@ fn what_others_do_after_mending_is_seen_by_a_reader_that_mended_a_copy_before() 
     assert_eq!(early.iter().count() as u64, writer.len());
     let report = early.verify().unwrap();
     assert!(report.is_sound(), "{report:?}");
-    // And once more, after yet another mending.
+    // And once more, after yet another recovery.
     drop(writer);
     let writer = FileCache::builder().seams(other_boot(8)).open(&path).unwrap();
     assert_eq!(early.get("late"), None);
@@ -257,7 +257,7 @@ fn a_reader_that_opens_while_a_writer_mends_reads_what_is_there() {
             start.wait();
             let cache = reader().seams(seams.clone()).open(&path).unwrap();
             for i in (gone + 1)..COUNT {
-                // While the writer mends, a read may miss.
+                // While the writer recovers it, a read may miss.
                 if let Some(value) = cache.get(i.to_le_bytes()) {
                     assert_eq!(value, vec![i as u8; 100]);
                 }

@@ -131,7 +131,7 @@ fn write_for(cache: &FileCache, seed: u64, time: Duration) {
 }
 
 /// Reads and writes beside a vandal who spares nothing: every operation ends, with right bytes, a miss or
-/// a clear error, and nothing else is asked of it. Once he and all users are gone, the store is mended.
+/// a clear error, and nothing else is asked of it. Once it and all users are gone, the store is recovered.
 pub fn beside_worse(directory: &Path, seed: u64) {
     set_deadlines();
     let mut hits = 0;

@@ -1,19 +1,19 @@
-//! The tables of `format.md` about files, control block, segment table and process slots.
+//! The tables of `format.md` about files, control block, segment table and process rows.
 
-use super::{Table, bits, fields, n, names, table, text, values};
+use super::table::{Table, bits, fields, n, names, table, text, values};
+use crate::format::address::{ADDRESS_BITS, GENERATION_COUNT_BITS, Generation, LSN_BITS};
+use crate::format::address::{LSN_COUNT_BITS, Millis, SegmentId, UNIT};
 use crate::format::control::*;
 use crate::format::identity::{IDENTITY_LIMIT, Identity, Limits, STORE_MAGIC};
 use crate::format::intent::{INTENT_WORDS, IntentHead, WordAt};
-use crate::format::lock::{PROCESS_LIMIT, ProcessSlot};
+use crate::format::lock::{PROCESS_LIMIT, ProcessId};
 use crate::format::page::PageId;
-use crate::format::place::{ADDRESS_BITS, GENERATION_COUNT_BITS, Generation, LSN_BITS};
-use crate::format::place::{LSN_COUNT_BITS, Millis, SegmentId, UNIT};
 use crate::format::segment::*;
 use crate::format::walk::{Purpose, WALK_END, WalkWord};
 use crate::format::{FORMAT_VERSION, INDEX_FILE, LOG_FILE, STORE_FILE};
 use crate::session::counters::{COUNTS, Count};
 
-/// From the top to the process slots.
+/// From the top to the process rows.
 pub fn tables() -> Vec<Table> {
     [words(), files(), store(), heads(), segments(), walks(), processes()].concat()
 }
@@ -78,7 +78,7 @@ fn store() -> Vec<Table> {
     vec![
         table(heading, "Offset", head.into_iter().chain(rest).map(row).collect()),
         table(heading, "Order", payload.collect()),
-        self::names(
+        super::table::names(
             heading,
             &[
                 ("smallest segment shift", n(*SEGMENT_SHIFTS.start())),
@@ -96,7 +96,7 @@ fn heads() -> Vec<Table> {
     assert_eq!(encode_version(LOG_MAGIC, 7, [1, 2]) as u32, 7);
     vec![
         fields(
-            "The head of `log` and `index`",
+            "The header of `log` and `index`",
             &[
                 word(MAGIC, "magic"),
                 (VERSION.offset(), 4, "version"),
@@ -113,13 +113,13 @@ fn heads() -> Vec<Table> {
                 ("fewest segments", n(SEGMENTS_FLOOR)),
                 ("segment states", n(STATES_OFFSET)),
                 ("segment rows", n(ROWS_OFFSET)),
-                ("process slots", n(PROCESSES_OFFSET)),
+                ("process rows", n(PROCESSES_OFFSET)),
             ],
         ),
         fields(
             control,
             &[
-                (0, BOOT_ID.offset(), "head"),
+                (0, BOOT_ID.offset(), "header"),
                 (BOOT_ID.offset(), 16, "boot id"),
                 (FILE_IDS.offset(), 32, "file ids"),
                 word(LOCK, "lock"),
@@ -138,8 +138,8 @@ fn heads() -> Vec<Table> {
                 word(EPOCH, "epoch"),
                 word(SYNCED_AT, "synced at"),
                 word(SYNC_FAILED, "sync failed"),
-                word(HEAD_PROBATION, "head of probation"),
-                word(HEAD_MAIN, "head of main"),
+                word(ACTIVE_PROBATION, "active of probation"),
+                word(ACTIVE_MAIN, "active of main"),
                 word(ORDERS, "orders"),
                 word(LOG_GRANTED, "log granted"),
                 word(INDEX_GRANTED, "index granted"),
@@ -149,7 +149,7 @@ fn heads() -> Vec<Table> {
                 word(WALK_UPKEEP, "walk of upkeep"),
                 word(CLEAR_CURSOR, "clear cursor"),
                 word(SWEEP_DUE, "sweep due"),
-                word(TWIN_CURSOR, "twin cursor"),
+                word(DUPLICATE_CURSOR, "duplicate cursor"),
             ],
         ),
     ]
@@ -159,11 +159,11 @@ fn segments() -> Vec<Table> {
     let none = StateWord {
         generation: Generation::new(0),
         state: State::Free,
-        label: Label::Probation,
+        queue: Queue::Probation,
         allocated: 0,
     };
     let state = |state| StateWord { state, ..none }.encode();
-    let label = |label| StateWord { label, ..none }.encode();
+    let queue = |queue| StateWord { queue, ..none }.encode();
     let every = StateWord { generation: Generation::new(u32::MAX), ..none }.encode();
     let allocated = StateWord { allocated: 0xF_FFFF * ALLOCATION_PAGE, ..none }.encode();
     // Four bits each, though not all values are in use: a value beyond is not decoded.
@@ -173,8 +173,9 @@ fn segments() -> Vec<Table> {
     assert_eq!(ALLOCATION_PAGE, 4096);
     assert_eq!(Live { count: 1, units: 2 }.encode(), 1 << 32 | 2);
     let row = |word: u64, name: &'static str| (word * 8, 8, name);
-    let stamp =
-        |moved_after, counted_since, reuses| Stamp { moved_after, counted_since, reuses }.encode();
+    let stamp = |moved_after, counted_since, reuses| {
+        BarrierStamp { moved_after, counted_since, reuses }.encode()
+    };
     assert_eq!(stamp(u32::MAX, 0, 0), STAMP_MASK);
     vec![
         bits(
@@ -182,7 +183,7 @@ fn segments() -> Vec<Table> {
             &[
                 (every, "generation"),
                 (field(32), "state"),
-                (field(36), "label"),
+                (field(36), "queue"),
                 (allocated, "allocated"),
             ],
         ),
@@ -200,9 +201,9 @@ fn segments() -> Vec<Table> {
         ),
         values(
             "State word",
-            "Label",
+            "Queue",
             36,
-            &[(label(Label::Probation), "probation"), (label(Label::Main), "main")],
+            &[(queue(Queue::Probation), "probation"), (queue(Queue::Main), "main")],
         ),
         fields(
             "Row",
@@ -218,7 +219,7 @@ fn segments() -> Vec<Table> {
             ],
         ),
         bits(
-            "Stamp",
+            "Barrier stamp",
             &[
                 (stamp(u32::MAX, 0, 0), "moved after"),
                 (stamp(0, u32::MAX, 0), "counted since"),
@@ -239,7 +240,7 @@ fn walks() -> Vec<Table> {
     let of = |purpose| WalkWord::encode(Some(WalkWord { purpose, ..none }));
     let base = of(Purpose::Sweep);
     let owned = |slot| {
-        let owner = ProcessSlot::new(slot);
+        let owner = ProcessId::new(slot);
         WalkWord::encode(Some(WalkWord { owner, ..none })) ^ base
     };
     let differs = |walk: WalkWord| WalkWord::encode(Some(walk)) ^ base;
@@ -293,18 +294,18 @@ fn processes() -> Vec<Table> {
     let counts = counts.map(|(count, name)| (count as u64 * 8, 8, name));
     vec![
         fields(
-            "Process slots",
+            "Process rows",
             &[
-                (SLOT_INTENT, 8 + INTENT_WORDS as u64 * 16, "intent"),
-                (SLOT_WRITING, 16, "writing"),
-                (SLOT_PINS, u64::from(TABLE_SEGMENTS) / 8, "pins"),
-                (SLOT_STATISTICS, STATISTICS_WORDS * 8, "statistics"),
+                (PROCESS_INTENT, 8 + INTENT_WORDS as u64 * 16, "intent"),
+                (PROCESS_WRITING, 16, "writing"),
+                (PROCESS_PINS, u64::from(TABLE_SEGMENTS) / 8, "pins"),
+                (PROCESS_STATISTICS, STATISTICS_WORDS * 8, "statistics"),
             ],
         ),
         names(
-            "Process slots",
+            "Process rows",
             &[
-                ("process slot", n(PROCESS_SLOT_BYTES)),
+                ("process row", n(PROCESS_ROW_BYTES)),
                 ("intent pairs", n(INTENT_WORDS as u64)),
                 ("statistics words", n(STATISTICS_WORDS)),
             ],

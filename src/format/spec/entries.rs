@@ -1,13 +1,13 @@
 //! The tables of `format.md` about locks, chunks, records, index and writing.
 
-use super::{Table, bits, fields, n, names, table, values};
+use super::table::{Table, bits, fields, n, names, table, values};
+use crate::format::address::{Address, Generation, Lsn, Millis};
 use crate::format::check::{CHUNK, COMMITTED, Checker, EXPIRY, HEADER, PAYLOAD};
 use crate::format::control::COUNT_LIMIT;
-use crate::format::lock::{LockWord, OPENING_LOCK_BYTE, PROCESS_LIMIT, Phase, ProcessSlot};
+use crate::format::lock::{LockWord, OPENING_LOCK_BYTE, PROCESS_LIMIT, Phase, ProcessId};
 use crate::format::lock::{fill_lock_byte, process_lock_byte};
 use crate::format::page::SPLIT_LOAD_PERCENT;
 use crate::format::page::{GROUP_FACTOR, GROUP_SLOTS, PAGE_BYTES, PAGE_GROUPS, PAGE_SLOTS};
-use crate::format::place::{Address, Generation, Lsn, Millis};
 use crate::format::record::{self, COMMITTED_AT, EXPIRY_AT, HEADER_BYTES, KEY_LIMIT, PAYLOAD_AT};
 use crate::format::record::{KNOWN_FLAGS, Shape, decode_committed, decode_expiry, encode_payload};
 use crate::format::segment::{CHUNK_HEADER_BYTES, encode_chunk};
@@ -21,7 +21,7 @@ pub fn tables() -> Vec<Table> {
 }
 
 fn locks() -> Vec<Table> {
-    let owner = |slot| ProcessSlot::new(slot).unwrap();
+    let owner = |slot| ProcessId::new(slot).unwrap();
     let word = |phase, slot, sequence| {
         LockWord { phase, owner: owner(slot), sequence: Lsn::new(sequence) }.encode()
     };
@@ -159,7 +159,7 @@ fn index() -> Vec<Table> {
                 (slot(0, Address::from_units(0), Generation::new(u32::MAX), 0), "generation"),
                 (slot(0, Address::from_units(0), zero, FREQUENCY_LIMIT), "frequency"),
                 (Slot::ghost(0, Lsn::new(0)).word(), "ghost"),
-                (Slot::EMPTY.with_twin(true).word(), "twin"),
+                (Slot::EMPTY.with_duplicate(true).word(), "duplicate"),
                 (slot(tags, Address::from_units(0), zero, 0), "tag"),
             ],
         ),

@@ -287,7 +287,7 @@ impl Tour {
         Some(())
     }
 
-    /// A reader's private mending, a shared one, and use after it.
+    /// A reader's private recovery, a shared one, and use after it.
     fn other_boots(&mut self) -> Option<()> {
         self.boot += 1;
         let reader = self.open(&self.builder().read_only(true))?;
@@ -315,7 +315,7 @@ impl Tour {
             // A limit that was lowered beside a sync that failed may wait for the next start, too.
             let builder = if self.sync_failed { self.builder() } else { self.small() };
             let limit = if self.sync_failed { RAISED } else { LIMIT };
-            // Every process slot is to be had.
+            // Every process row is to be had.
             let users: Vec<FileCache> =
                 (0..4).map(|_| builder.open(&self.directory).unwrap()).collect();
             let cache = &users[0];

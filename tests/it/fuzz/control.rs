@@ -2,12 +2,12 @@
 //! and whatever lock word and intents a dead process left are taken over in a few steps.
 
 use arbitrary::{Result, Unstructured};
+use larder::internals::address::{Generation, Lsn, SegmentId};
 use larder::internals::control::{self, Geometry, TABLE_SEGMENTS};
 use larder::internals::intent::{INTENT_WORDS, IntentHead, WordAt};
-use larder::internals::lock::{LockWord, Phase, ProcessSlot};
+use larder::internals::lock::{LockWord, Phase, ProcessId};
 use larder::internals::page::{PAGE_SLOTS, PageId};
-use larder::internals::place::{Generation, Lsn, SegmentId};
-use larder::internals::segment::{Label, Live, ROW_BYTES, Stamp, State, StateWord};
+use larder::internals::segment::{BarrierStamp, Live, Queue, ROW_BYTES, State, StateWord};
 use larder::internals::walk::{Purpose, WALK_END, WalkWord};
 use larder::internals::{Changes, Liveness, Patience, Transactions, Verdict, Words};
 
@@ -45,7 +45,7 @@ fn read(word: u64, other: u64) {
     let units = other as u32;
     assert!(live.minus(units).count <= live.count && live.minus(units).units <= live.units);
     assert!(live.plus(units).count >= live.count && live.plus(units).units >= live.units);
-    assert_eq!(Stamp::decode(word).encode(), word);
+    assert_eq!(BarrierStamp::decode(word).encode(), word);
     let generation = Generation::new(word as u32);
     let next = generation.next(units & 0xFFFF);
     assert_eq!(next.low(), generation.low().wrapping_add(1) & 15);
@@ -54,7 +54,7 @@ fn read(word: u64, other: u64) {
 
 /// Any value: it comes back.
 fn written(input: &mut Unstructured<'_>) -> Result<()> {
-    let owner = ProcessSlot::new(input.int_in_range(0..=1023)?);
+    let owner = ProcessId::new(input.int_in_range(0..=1023)?);
     let phase = *input.choose(&[Phase::Free, Phase::Held, Phase::Commit])?;
     if let Some(owner) = owner {
         let lock = LockWord { phase, owner, sequence: Lsn::new(input.arbitrary()?) };
@@ -78,7 +78,7 @@ fn written(input: &mut Unstructured<'_>) -> Result<()> {
     let state = StateWord {
         generation: Generation::new(input.arbitrary()?),
         state: *input.choose(&states)?,
-        label: *input.choose(&[Label::Probation, Label::Main])?,
+        queue: *input.choose(&[Queue::Probation, Queue::Main])?,
         allocated: input.int_in_range(0..=0xF_FFFFu64)? * 4096,
     };
     assert_eq!(StateWord::decode(state.encode()), Some(state));
@@ -98,11 +98,11 @@ fn places(input: &mut Unstructured<'_>) -> Result<()> {
     };
     let Some(geometry) = geometry.checked() else { return Ok(()) };
     let segment = SegmentId::new(input.int_in_range(0..=TABLE_SEGMENTS - 1)?);
-    let Some(slot) = ProcessSlot::new(input.int_in_range(0..=geometry.max_processes - 1)?) else {
+    let Some(slot) = ProcessId::new(input.int_in_range(0..=geometry.max_processes - 1)?) else {
         return Ok(());
     };
     let mut places = vec![
-        (control::TWIN_CURSOR, 8),
+        (control::DUPLICATE_CURSOR, 8),
         (geometry.state_at(segment), 8),
         (geometry.row_at(segment, 0), ROW_BYTES),
         (geometry.intent_at(slot, 0), 8 + 16 * INTENT_WORDS as u64),
@@ -128,7 +128,7 @@ fn places(input: &mut Unstructured<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Process slots of the small control block.
+/// Process rows of the small control block.
 const PROCESSES: u16 = 4;
 const PAGES: u64 = 5;
 
@@ -139,7 +139,7 @@ struct Others {
 }
 
 impl Liveness for Others {
-    fn is_dead(&self, slot: ProcessSlot) -> bool {
+    fn is_dead(&self, slot: ProcessId) -> bool {
         slot.get() >= PROCESSES || self.dead >> slot.get() & 1 == 1
     }
 }
@@ -168,14 +168,14 @@ fn takeover(input: &mut Unstructured<'_>) -> Result<()> {
     let lock = input.arbitrary::<u64>()? >> 1 & !0x3FFF;
     let lock = lock | u64::from(owner) << 2 | input.int_in_range(0..=3u64)?;
     paper.store(control::LOCK, lock);
-    for slot in (0..PROCESSES).filter_map(ProcessSlot::new) {
+    for slot in (0..PROCESSES).filter_map(ProcessId::new) {
         intent(input, &paper, &geometry, slot, lock)?;
     }
-    let Some(me) = ProcessSlot::new(input.int_in_range(0..=PROCESSES - 1)?) else { return Ok(()) };
+    let Some(me) = ProcessId::new(input.int_in_range(0..=PROCESSES - 1)?) else { return Ok(()) };
     let others = Others { dead: input.arbitrary()?, waits: 0 };
     let transactions = Transactions { words: &paper, geometry: &geometry, me, liveness: &others };
     let before = LockWord::decode(lock).sequence;
-    transactions.settle_slot();
+    transactions.settle_row();
     let settled = LockWord::decode(paper.load(control::LOCK));
     assert!(settled.owner != me || settled.phase == Phase::Free, "{settled:?} of {me:?}");
     assert!(settled.sequence >= before, "a version came back");
@@ -200,12 +200,12 @@ fn takeover(input: &mut Unstructured<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Some intent in a process slot: often one that can be.
+/// Some intent in a process row: often one that can be.
 fn intent(
     input: &mut Unstructured<'_>,
     paper: &Paper,
     geometry: &Geometry,
-    slot: ProcessSlot,
+    slot: ProcessId,
     lock: u64,
 ) -> Result<()> {
     let count = input.int_in_range(0..=INTENT_WORDS + 1)?;

@@ -4,13 +4,13 @@
 use std::fs;
 
 use arbitrary::{Result, Unstructured};
+use larder::internals::address::{Address, Generation, Lsn, Millis, SegmentId};
 use larder::internals::control;
 use larder::internals::identity::Identity;
 use larder::internals::intent::WordAt;
-use larder::internals::lock::{LockWord, Phase, ProcessSlot};
-use larder::internals::place::{Address, Generation, Lsn, Millis, SegmentId};
+use larder::internals::lock::{LockWord, Phase, ProcessId};
 use larder::internals::record::{self, COMMITTED_AT, EXPIRY_AT, HEADER_BYTES, PAYLOAD_AT};
-use larder::internals::segment::{self, Label, State};
+use larder::internals::segment::{self, Queue, State};
 use larder::internals::slot::Slot;
 use larder::internals::walk::{Purpose, WalkWord};
 
@@ -37,8 +37,8 @@ pub const WORDS: [WordAt; 34] = [
     control::EPOCH,
     control::SYNCED_AT,
     control::SYNC_FAILED,
-    control::HEAD_PROBATION,
-    control::HEAD_MAIN,
+    control::ACTIVE_PROBATION,
+    control::ACTIVE_MAIN,
     control::ORDERS,
     control::LOG_GRANTED,
     control::INDEX_GRANTED,
@@ -48,7 +48,7 @@ pub const WORDS: [WordAt; 34] = [
     control::WALK_UPKEEP,
     control::CLEAR_CURSOR,
     control::SWEEP_DUE,
-    control::TWIN_CURSOR,
+    control::DUPLICATE_CURSOR,
     control::MAGIC,
     control::VERSION,
     control::STORE_ID,
@@ -58,7 +58,7 @@ const WALKS: [WordAt; 3] = [control::WALK_PROBATION, control::WALK_MAIN, control
 /// A field of a store's files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Field {
-    /// A word of the control block, or of a process slot.
+    /// A word of the control block, or of a process row.
     Word(WordAt),
     /// Phase, owner or sequence of the lock word.
     Lock(u8),
@@ -66,11 +66,11 @@ pub enum Field {
     Walk(usize, u8),
     /// A word of a segment's row.
     Row(u16, u64),
-    /// Generation, state, label or allocated length in a segment's state word.
+    /// Generation, state, queue or allocated length in a segment's state word.
     State(u16, u8),
     /// Units of a chunk: of a segment, its number there.
     Chunk(u16, usize),
-    /// Address, generation, frequency, tag, ghost or twin of the n-th live slot of a page.
+    /// Address, generation, frequency, tag, ghost or duplicate of the n-th live slot of a page.
     Slot(u64, usize, u8),
     /// Lengths of value, key and metadata, flags, generation, LSN, expiry or creation of the record
     /// that this slot names.
@@ -112,7 +112,7 @@ impl Field {
                 match part {
                     0 => state.generation.get().into(),
                     1 => state.state as u64,
-                    2 => state.label as u64,
+                    2 => state.queue as u64,
                     _ => state.allocated / 4096,
                 }
             }
@@ -125,7 +125,7 @@ impl Field {
                     2 => slot.frequency().into(),
                     3 => slot.tag().into(),
                     4 => slot.is_ghost().into(),
-                    _ => slot.is_twin().into(),
+                    _ => slot.is_duplicate().into(),
                 }
             }
             Self::Record(page, number, part) => {
@@ -219,7 +219,7 @@ impl Field {
         Ok(match input.int_in_range(0..=13)? {
             0 | 1 => Self::Word(*input.choose(&WORDS)?),
             2 => {
-                let offset = input.int_in_range(0..=4 * control::PROCESS_SLOT_BYTES / 8)? * 8;
+                let offset = input.int_in_range(0..=4 * control::PROCESS_ROW_BYTES / 8)? * 8;
                 Self::Word(WordAt::log(control::PROCESSES_OFFSET + offset))
             }
             3 => Self::Lock(part % 3),
@@ -266,7 +266,7 @@ fn set_lock(files: &Files, part: u8, value: u64) {
     let lock = LockWord::decode(files.word(control::LOCK));
     let word = match part {
         0 => lock.encode() & !3 | value & 3,
-        1 => lock.owned_by(ProcessSlot::new(value as u16 & 1023).unwrap_or(lock.owner)).encode(),
+        1 => lock.owned_by(ProcessId::new(value as u16 & 1023).unwrap_or(lock.owner)).encode(),
         _ => LockWord { sequence: Lsn::new(value), ..lock }.in_phase(Phase::Free).encode(),
     };
     files.set(control::LOCK, word);
@@ -282,7 +282,7 @@ fn set_walk(files: &Files, at: WordAt, part: u8, value: u64) {
             walk.purpose = all[value as usize % 4];
         }
         3 => walk.position = value as u32,
-        _ => walk.owner = value.checked_sub(1).and_then(|owner| ProcessSlot::new(owner as u16)),
+        _ => walk.owner = value.checked_sub(1).and_then(|owner| ProcessId::new(owner as u16)),
     }
     files.set(at, WalkWord::encode(Some(walk)));
 }
@@ -295,7 +295,7 @@ fn set_state(files: &Files, segment: SegmentId, part: u8, value: u64) -> Option<
             let all = [State::Free, State::Active, State::Sealed, State::Victim, State::Draining];
             state.state = all[value as usize % 5];
         }
-        2 => state.label = [Label::Probation, Label::Main][value as usize % 2],
+        2 => state.queue = [Queue::Probation, Queue::Main][value as usize % 2],
         _ => state.allocated = (value & 0xF_FFFF) * 4096,
     }
     files.set(files.geometry.state_at(segment), state.encode());
@@ -318,8 +318,8 @@ fn set_slot(files: &Files, page: u64, number: usize, part: u8, value: u64) -> Op
         }
         _ => {}
     }
-    let twin = if part == 5 { value & 1 == 1 } else { slot.is_twin() };
-    files.set(at, Slot::new(tag, address, generation, frequency).with_twin(twin).word());
+    let duplicate = if part == 5 { value & 1 == 1 } else { slot.is_duplicate() };
+    files.set(at, Slot::new(tag, address, generation, frequency).with_duplicate(duplicate).word());
     Some(())
 }
 

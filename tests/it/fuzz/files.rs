@@ -4,11 +4,11 @@ use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use larder::internals::address::{Address, Generation, SegmentId};
 use larder::internals::control::Geometry;
 use larder::internals::identity::Identity;
 use larder::internals::intent::WordAt;
 use larder::internals::page::{PAGE_SLOTS, PageId};
-use larder::internals::place::{Address, Generation, SegmentId};
 use larder::internals::record::{HEADER_BYTES, Shape};
 use larder::internals::segment::{self, StateWord};
 use larder::internals::slot::Slot;

@@ -18,8 +18,8 @@ pub mod slot;
 pub mod store;
 
 use arbitrary::{Result, Unstructured};
+use larder::internals::address::{Address, Generation};
 use larder::internals::check::Checker;
-use larder::internals::place::{Address, Generation};
 
 /// A body: an error means that the input was too short.
 pub type Body = fn(&mut Unstructured<'_>) -> Result<()>;

@@ -9,7 +9,7 @@ use arbitrary::{Result, Unstructured};
 use larder::internals::control;
 use larder::internals::identity::Identity;
 use larder::internals::intent::WordAt;
-use larder::internals::segment::{Label, State, StateWord};
+use larder::internals::segment::{Queue, State, StateWord};
 use larder::{Error, FileCache};
 
 use super::damage::{self, WORDS};
@@ -225,11 +225,11 @@ fn arbitrary_file(input: &mut Unstructured<'_>, path: &Path, identity: &Identity
         let (at, value) = match input.int_in_range(0..=3)? {
             0 => (*input.choose(&WORDS)?, input.arbitrary()?),
             1 => {
-                let segment = larder::internals::place::SegmentId::new(number as u16 % 64);
+                let segment = larder::internals::address::SegmentId::new(number as u16 % 64);
                 let state = StateWord {
-                    generation: larder::internals::place::Generation::new(input.arbitrary()?),
+                    generation: larder::internals::address::Generation::new(input.arbitrary()?),
                     state: State::Sealed,
-                    label: Label::Main,
+                    queue: Queue::Main,
                     allocated: input.int_in_range(0..=geometry.segment_bytes() / 4096)? * 4096,
                 };
                 (geometry.state_at(segment), state.encode())

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use arbitrary::{Result, Unstructured};
 use larder::internals::control::{self, Geometry};
 use larder::internals::intent::WordAt;
-use larder::internals::lock::ProcessSlot;
+use larder::internals::lock::ProcessId;
 use larder::internals::page::{
     self, GROUP_SLOTS, PAGE_SLOTS, PageId, Probe, hash_low, moved_to, page_limit, page_of,
 };
@@ -24,7 +24,7 @@ const INDEX: usize = 0;
 pub struct Alone;
 
 impl Liveness for Alone {
-    fn is_dead(&self, _: ProcessSlot) -> bool {
+    fn is_dead(&self, _: ProcessId) -> bool {
         true
     }
 }
@@ -153,7 +153,7 @@ fn entries(index: &Index<'_, Paper>) -> Vec<(usize, u64)> {
 fn split(paper: &Paper, geometry: &Geometry, pages: u64) {
     let index = Index::new(paper, geometry);
     let before = entries(&index);
-    let Some(me) = ProcessSlot::new(0) else { return };
+    let Some(me) = ProcessId::new(0) else { return };
     let transactions = Transactions { words: paper, geometry, me, liveness: &Alone };
     let held = transactions.hold(&mut Alone).unwrap();
     held.split(PageId::new(pages)).unwrap();

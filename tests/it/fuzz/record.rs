@@ -2,14 +2,14 @@
 //! checks were made for, within the bytes that its segment has.
 
 use arbitrary::{Result, Unstructured};
+use larder::internals::address::{Generation, Lsn, Millis, SegmentId};
 use larder::internals::check::Checker;
 use larder::internals::control::{Geometry, SEGMENT_SHIFTS, STATES_OFFSET, TABLE_SEGMENTS};
 use larder::internals::intent::WordAt;
-use larder::internals::place::{Generation, Lsn, Millis, SegmentId};
 use larder::internals::record::{self, HEADER_BYTES, KNOWN_FLAGS, Shape};
-use larder::internals::segment::{Label, State, StateWord};
+use larder::internals::segment::{Queue, State, StateWord};
 use larder::internals::slot::Slot;
-use larder::internals::{Record, Store, Words, place};
+use larder::internals::{Record, Store, Words, address};
 
 use super::paper::Paper;
 
@@ -101,7 +101,7 @@ fn written(input: &mut Unstructured<'_>) -> Result<Option<Written>> {
     let state = StateWord {
         generation: Generation::new(input.arbitrary()?),
         state: *input.choose(&states)?,
-        label: *input.choose(&[Label::Probation, Label::Main])?,
+        queue: *input.choose(&[Queue::Probation, Queue::Main])?,
         allocated: input.int_in_range(0..=geometry.segment_bytes() / 4096)? * 4096,
     };
     let within = input.int_in_range(0..=geometry.segment_units() - 1)?;
@@ -113,7 +113,7 @@ fn written(input: &mut Unstructured<'_>) -> Result<Option<Written>> {
         geometry,
         segment,
         state,
-        within: u64::from(within) * place::UNIT,
+        within: u64::from(within) * address::UNIT,
         shape,
         lsn: input.arbitrary::<Option<u64>>()?.map(Lsn::new).filter(|lsn| lsn.get() != 0),
         expiry: Millis::new(input.arbitrary()?),
@@ -126,8 +126,8 @@ fn written(input: &mut Unstructured<'_>) -> Result<Option<Written>> {
 }
 
 impl Written {
-    fn address(&self) -> place::Address {
-        self.geometry.address(self.segment, (self.within / place::UNIT) as u32)
+    fn address(&self) -> address::Address {
+        self.geometry.address(self.segment, (self.within / address::UNIT) as u32)
     }
 
     fn checker(&self) -> Checker {

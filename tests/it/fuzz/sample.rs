@@ -133,7 +133,7 @@ impl Sample {
 
     /// To open it in the boot of this id.
     pub fn builder(&self, boot_id: [u64; 2]) -> Builder {
-        // Where damage says that somebody holds the lock, he does not let go.
+        // Where damage says that somebody holds the lock, it is not let go.
         let patience = Duration::from_millis(1);
         FileCache::builder().lock_timeout(patience).seams(seams(&self.clock, boot_id))
     }

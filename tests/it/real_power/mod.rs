@@ -133,7 +133,7 @@ impl Run {
         self.account.read(&self.journal);
     }
 
-    /// A reader that writes nothing finds the same, in a copy of the index that it mends itself.
+    /// A reader that writes nothing finds the same, in a copy of the index that it recovers itself.
     fn look_only(&self, store: &Path) {
         if !store.join("store").exists() {
             return;

@@ -41,7 +41,7 @@ pub struct Rule {
     /// It removes all at once.
     pub clears: bool,
     /// It may find a store of another boot.
-    pub mends: bool,
+    pub recovers: bool,
 }
 
 /// What an earlier kill of the same operation has shown: a later one shows no less.
@@ -124,7 +124,7 @@ impl Examiner {
         let root = tempfile::tempdir_in(shadow.directory.parent().unwrap()).unwrap();
         let copy = root.path().join("copy");
         shadow.copy_to(&copy);
-        let reboots = !rule.mends && random.one_in(8);
+        let reboots = !rule.recovers && random.one_in(8);
         let what = format!("kill {}, another boot: {reboots}", self.opened);
         if !reboots {
             pass_for(&copy, &shadow.directory).unwrap();
@@ -136,7 +136,7 @@ impl Examiner {
         }
         let mut handles = vec![builder.open(&copy).unwrap()];
         let opening = handles[0].opening();
-        assert!(opening.other_boot == reboots || rule.mends, "{what}: {opening:?}");
+        assert!(opening.other_boot == reboots || rule.recovers, "{what}: {opening:?}");
         assert!(opening.started_empty.is_none(), "{what}: {opening:?}");
         // The dead process's slot is the last that a new one takes: then that one finishes what it
         // began. Else the first who waits for the lock does.

@@ -161,7 +161,7 @@ impl Run {
 
     /// Keeps one of the states in which the lock says that words are to be stored.
     fn keep_wreck(&mut self, random: &mut Random) {
-        if self.shadow.word(LOCK) & 3 != COMMIT || self.rule.mends {
+        if self.shadow.word(LOCK) & 3 != COMMIT || self.rule.recovers {
             return;
         }
         self.commits += 1;

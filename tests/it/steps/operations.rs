@@ -99,7 +99,7 @@ pub fn operations(random: &mut Random) -> [Vec<Operation>; 2] {
         if operation.name == "another boot" {
             operation.rule.boot = 2;
         }
-        operation.rule.mends = ["creation", "another boot"].contains(&operation.name);
+        operation.rule.recovers = ["creation", "another boot"].contains(&operation.name);
     }
     both
 }

@@ -254,7 +254,7 @@ impl Supervisor {
         cache
     }
 
-    /// All process slots but one's own can be taken.
+    /// All process rows but one's own can be taken.
     fn nobody_is_attached(&self) {
         let all: Vec<FileCache> =
             (1..PROCESSES).map(|_| FileCache::open(&self.path).unwrap()).collect();
