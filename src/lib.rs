@@ -78,10 +78,9 @@ pub mod internals {
         slot, walk,
     };
     pub use crate::index::{Found, Index};
-    pub use crate::open::pass_for;
-    pub use crate::request::Seams;
     pub use crate::store::{Record, Spot, Store};
-    pub use crate::sync::{SyncHook, SyncMoment};
+    pub use crate::sys::door::Environment;
+    pub use crate::sys::simulated::{Call, Flush, SECTOR, Simulated, What};
     pub use crate::sys::words::Words;
     pub use crate::transaction::{Changes, Liveness, Patience, Transactions, Verdict};
 }

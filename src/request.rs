@@ -2,29 +2,12 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use crate::config::Options;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::FORMAT_VERSION;
-use crate::sync::SyncHook;
-use crate::sys::clock::{self, Clock};
-
-/// What tests set instead of asking the operating system.
-#[derive(Clone, Debug, Default)]
-pub struct Seams {
-    /// Milliseconds that the clock shows.
-    pub clock: Option<Arc<AtomicU64>>,
-    /// The boot id.
-    pub boot_id: Option<[u64; 2]>,
-    /// The type of the file system, as statfs tells it.
-    pub file_system: Option<i64>,
-    /// Id and seed of a store that is created.
-    pub random: Option<[u64; 3]>,
-    /// Called around the flushes of a sync.
-    pub sync_hook: Option<SyncHook>,
-}
+use crate::sys::clock::BOOT_ID_FILE;
+use crate::sys::door::{Environment, Files};
 
 /// What opening found and did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -45,8 +28,8 @@ pub struct Request {
     pub directory: PathBuf,
     /// The options.
     pub options: Options,
-    /// What tests set.
-    pub seams: Seams,
+    /// Who answers what is asked of the operating system.
+    pub environment: Environment,
 }
 
 impl Request {
@@ -55,23 +38,21 @@ impl Request {
         self.directory.join(name)
     }
 
-    /// The clock that this opener goes by.
-    pub fn clock(&self) -> Clock {
-        self.seams.clock.clone().map_or_else(Clock::default, Clock::by_hand)
+    /// Its files.
+    pub fn files(&self) -> &dyn Files {
+        &*self.environment.files
     }
 
     /// The boot that this is.
     pub fn boot_id(&self) -> Result<[u64; 2]> {
-        if let Some(id) = self.seams.boot_id {
-            return Ok(id);
-        }
-        clock::boot_id().map_err(|error| {
+        let path = Path::new(BOOT_ID_FILE);
+        self.environment.boot.id().map_err(|error| {
             if error.kind() != io::ErrorKind::NotFound {
-                return Error::io(Path::new(clock::BOOT_ID_FILE), "cannot read it", error);
+                return Error::io(path, "cannot read it", error);
             }
             Error::new(
                 ErrorKind::Unsupported,
-                Path::new(clock::BOOT_ID_FILE),
+                path,
                 format!("cannot read the boot id ({error})"),
                 "Mount /proc where the program runs.",
             )

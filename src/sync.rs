@@ -1,8 +1,7 @@
 //! The sync: a barrier. What was stored before it began is on the disk when it has ended, and what
 //! the last one covered is not destroyed before the next.
 
-use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use crate::entries;
 use crate::error::{Error, ErrorKind, Result};
@@ -11,29 +10,7 @@ use crate::format::control;
 use crate::format::intent::WordAt;
 use crate::format::page::PageId;
 use crate::session::{Count, Session};
-use crate::sys::files;
 use crate::sys::words::{Words, update};
-
-/// Where a sync is, for tests that simulate power cuts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SyncMoment {
-    /// The log is about to be flushed.
-    Log,
-    /// The index is about to be flushed.
-    Index,
-    /// All that was flushed is durable.
-    Done,
-}
-
-/// What a test wants called at these moments.
-#[derive(Clone)]
-pub struct SyncHook(pub Arc<dyn Fn(SyncMoment) + Send + Sync>);
-
-impl fmt::Debug for SyncHook {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SyncHook")
-    }
-}
 
 /// The syncs of one session.
 #[derive(Debug, Default)]
@@ -41,15 +18,9 @@ pub struct Barrier {
     /// Held while the files are flushed. One at a time: of two flushes through one open file the kernel
     /// tells only one of what it could not write, and the other would vouch for it.
     flushing: Mutex<()>,
-    hook: Option<SyncHook>,
 }
 
 impl Barrier {
-    /// With what a test wants called around flushes.
-    pub fn new(hook: Option<SyncHook>) -> Self {
-        Self { flushing: Mutex::default(), hook }
-    }
-
     /// Makes durable what was stored so far.
     pub fn sync(&self, session: &Session) -> Result<()> {
         let words = &session.store.words;
@@ -71,47 +42,39 @@ impl Barrier {
         }
         // Those that began by now are covered, whoever is to flush for them.
         let covers = words.load(control::SYNCS_BEGUN).max(begun);
-        if let Err(error) = self.flush(session) {
+        if let Err(error) = flush(session) {
             // The kernel forgets what it could not write: no later sync can vouch for it.
             words.store(control::SYNC_FAILED, 1);
             return Err(error);
         }
         // Nor can one that another process's failure was told to meanwhile.
         refuse_after_failure(session)?;
-        self.at(SyncMoment::Done);
         let is_behind = |done: u64| done < covers || done >= control::COUNT_LIMIT;
         update(words, control::SYNCS_DONE, |done| is_behind(done).then_some(covers));
         words.store(control::SYNCED_AT, session.now().get());
         session.count(Count::Syncs, 1);
         Ok(())
     }
+}
 
-    /// Log, then index, then the log once more where it is to tell of an index that grew.
-    fn flush(&self, session: &Session) -> Result<()> {
-        let words = &session.store.words;
-        let pages = session.store.index().pages();
-        finish_creation(session)?;
-        self.flush_log(session)?;
-        self.at(SyncMoment::Index);
-        words.index.sync().map_err(|error| session.index_error("cannot make it durable", error))?;
-        if words.load(control::PAGES_DURABLE) >= pages {
-            return Ok(());
-        }
-        update(words, control::PAGES_DURABLE, |old| (old < pages).then_some(pages));
-        self.flush_log(session)
+/// Log, then index, then the log once more where it is to tell of an index that grew.
+fn flush(session: &Session) -> Result<()> {
+    let words = &session.store.words;
+    let pages = session.store.index().pages();
+    finish_creation(session)?;
+    flush_log(session)?;
+    let flushed = words.index.sync();
+    flushed.map_err(|error| session.index_error("cannot make it durable", error))?;
+    if words.load(control::PAGES_DURABLE) >= pages {
+        return Ok(());
     }
+    update(words, control::PAGES_DURABLE, |old| (old < pages).then_some(pages));
+    flush_log(session)
+}
 
-    fn flush_log(&self, session: &Session) -> Result<()> {
-        self.at(SyncMoment::Log);
-        let flushed = session.store.words.log.sync();
-        flushed.map_err(|error| session.log_error("cannot make it durable", error))
-    }
-
-    fn at(&self, moment: SyncMoment) {
-        if let Some(hook) = &self.hook {
-            hook.0(moment);
-        }
-    }
+fn flush_log(session: &Session) -> Result<()> {
+    let flushed = session.store.words.log.sync();
+    flushed.map_err(|error| session.log_error("cannot make it durable", error))
 }
 
 /// A creator that failed or died at the last step has not made the files' names durable.
@@ -120,8 +83,7 @@ fn finish_creation(session: &Session) -> Result<()> {
     if words.load(control::CREATED) != 0 {
         return Ok(());
     }
-    files::sync_directory(session.directory())
-        .map_err(|error| Error::io(session.directory(), "cannot make its names durable", error))?;
+    session.sync_directory()?;
     words.store(control::CREATED, 1);
     words.store(WordAt::index(control::CREATED.offset()), 1);
     Ok(())

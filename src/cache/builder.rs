@@ -4,7 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::config::{self, Durability, Options};
-use crate::request::{Request, Seams};
+use crate::request::Request;
+use crate::sys::door::Environment;
 
 /// Options of a cache; see [`crate::FileCache::builder`].
 ///
@@ -13,7 +14,7 @@ use crate::request::{Request, Seams};
 #[derive(Clone, Debug, Default)]
 pub struct Builder {
     options: Options,
-    seams: Seams,
+    environment: Environment,
 }
 
 impl Builder {
@@ -85,11 +86,11 @@ impl Builder {
         self
     }
 
-    /// For tests: a clock, boot id and file system type that are set by hand.
+    /// For tests: who answers what is asked of the operating system.
     #[cfg(feature = "internals")]
     #[doc(hidden)]
-    pub fn seams(mut self, seams: Seams) -> Self {
-        self.seams = seams;
+    pub fn environment(mut self, environment: Environment) -> Self {
+        self.environment = environment;
         self
     }
 
@@ -98,7 +99,7 @@ impl Builder {
         Request {
             directory: directory.to_owned(),
             options: self.options.clone(),
-            seams: self.seams.clone(),
+            environment: self.environment.clone(),
         }
     }
 }

@@ -63,7 +63,7 @@ impl FileCache {
         let byte = fill_lock_byte(process.session.store.hash(key));
         let mut naps = Naps::until(Duration::MAX);
         let _filling = loop {
-            let turn = process.fills.turn(&attachment.locks, byte);
+            let turn = process.fills.turn(&*attachment.locks, byte);
             match turn.map_err(|error| process.session.log_error("cannot lock a key", error))? {
                 Turn::Ours(filling) => break Some(filling),
                 Turn::Free => break None,

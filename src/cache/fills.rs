@@ -12,7 +12,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
-use crate::sys::lock::LockFile;
+use crate::sys::door::Locks;
 
 /// A look at another thread's fill at least this often: it may have ended unseen.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
@@ -33,7 +33,7 @@ thread_local! {
 #[derive(Debug)]
 pub struct Filling<'a> {
     fills: &'a Fills,
-    locks: &'a LockFile,
+    locks: &'a dyn Locks,
     byte: u64,
 }
 
@@ -54,7 +54,7 @@ pub enum Turn<'a> {
 
 impl Fills {
     /// Whose turn it is to compute for a lock byte.
-    pub fn turn<'a>(&'a self, locks: &'a LockFile, byte: u64) -> io::Result<Turn<'a>> {
+    pub fn turn<'a>(&'a self, locks: &'a dyn Locks, byte: u64) -> io::Result<Turn<'a>> {
         let me = thread::current().id();
         let nested = COMPUTING.with(|own| !own.borrow().is_empty());
         let mut computing = self.computing();

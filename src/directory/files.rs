@@ -1,7 +1,5 @@
 //! Log and index: opened, checked that they are this store's, and mapped.
 
-use std::fs::File;
-
 use super::header::{Header, read_header};
 use crate::config;
 use crate::error::{Error, Result};
@@ -11,20 +9,20 @@ use crate::format::page::{PAGE_BYTES, page_limit};
 use crate::format::{INDEX_FILE, LOG_FILE};
 use crate::request::{Request, damaged, newer, unusable};
 use crate::store::Store;
-use crate::sys::files;
-use crate::sys::mapping::{Access, Mapping};
+use crate::sys::door::{Access, SharedFile};
+use crate::sys::mapping::Mapping;
 use crate::sys::memory::Memory;
 
 /// The log, whose header says that it is this store's.
-pub fn open_log(request: &Request, identity: &Identity, write: bool) -> Result<File> {
+pub fn open_log(request: &Request, identity: &Identity, write: bool) -> Result<SharedFile> {
     let path = request.path(LOG_FILE);
-    let found = files::open(&path, write).map_err(|error| unusable(&path, error))?;
+    let found = request.files().open(&path, write).map_err(|error| unusable(&path, error))?;
     let Some(file) = found else { return Err(damaged(&path, "the file is missing")) };
     let io = |error| Error::io(&path, "cannot read it", error);
-    if file.metadata().map_err(io)?.len() < identity.geometry().control_bytes() {
+    if file.length().map_err(io)? < identity.geometry().control_bytes() {
         return Err(damaged(&path, "the file is cut short"));
     }
-    match read_header(&file, control::LOG_MAGIC).map_err(io)? {
+    match read_header(&*file, control::LOG_MAGIC).map_err(io)? {
         Header::Of(id) if id == identity.store_id => Ok(file),
         Header::Of(_) => Err(damaged(&path, "the file belongs to another store")),
         Header::Newer(version) => Err(newer(&path, version)),
@@ -36,7 +34,7 @@ pub fn open_log(request: &Request, identity: &Identity, write: bool) -> Result<F
 #[derive(Debug)]
 pub enum IndexFile {
     /// It is this store's.
-    Whole(File),
+    Whole(SharedFile),
     /// It has to be made anew.
     Unusable(&'static str),
 }
@@ -44,13 +42,13 @@ pub enum IndexFile {
 /// The index. Another store's is refused, so that it is not lost; what is no index is made anew.
 pub fn open_index(request: &Request, identity: &Identity, write: bool) -> Result<IndexFile> {
     let path = request.path(INDEX_FILE);
-    let found = files::open(&path, write).map_err(|error| unusable(&path, error))?;
+    let found = request.files().open(&path, write).map_err(|error| unusable(&path, error))?;
     let Some(file) = found else { return Ok(IndexFile::Unusable("its index was missing")) };
     let io = |error| Error::io(&path, "cannot read it", error);
-    if file.metadata().map_err(io)?.len() < PAGE_BYTES {
+    if file.length().map_err(io)? < PAGE_BYTES {
         return Ok(IndexFile::Unusable("its index was cut short"));
     }
-    match read_header(&file, control::INDEX_MAGIC).map_err(io)? {
+    match read_header(&*file, control::INDEX_MAGIC).map_err(io)? {
         Header::Of(id) if id == identity.store_id => Ok(IndexFile::Whole(file)),
         Header::Of(_) => Err(damaged(&path, "the file belongs to another store")),
         Header::Newer(version) => Err(newer(&path, version)),
@@ -62,8 +60,8 @@ pub fn open_index(request: &Request, identity: &Identity, write: bool) -> Result
 pub fn map(
     request: &Request,
     geometry: Geometry,
-    log: File,
-    index: File,
+    log: SharedFile,
+    index: SharedFile,
     access: Access,
 ) -> Result<Store> {
     let error = |name, error| Error::io(&request.path(name), "cannot map it", error);

@@ -1,12 +1,11 @@
 //! The headers of log and index: which store they belong to, and of which format they are.
 
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 
 use crate::format::FORMAT_VERSION;
 use crate::format::control;
 use crate::format::intent::WordAt;
+use crate::sys::door::DiskFile;
 use crate::sys::words::Words;
 
 /// What the first words of log or index say.
@@ -21,9 +20,9 @@ pub enum Header {
 }
 
 /// Reads the header of log or index.
-pub fn read_header(file: &File, magic: u64) -> io::Result<Header> {
+pub fn read_header(file: &dyn DiskFile, magic: u64) -> io::Result<Header> {
     let mut bytes = [0u8; 32];
-    file.read_exact_at(&mut bytes, 0)?;
+    file.read_at(&mut bytes, 0)?;
     Ok(decode(&bytes, magic))
 }
 

@@ -4,14 +4,14 @@ use crate::error::{Error, Result};
 use crate::format::STORE_FILE;
 use crate::format::identity::{IDENTITY_LIMIT, Identity, IdentityError};
 use crate::request::{Request, damaged, newer, unusable};
-use crate::sys::files;
 
 /// The identity in the file `store`, if there is one.
 pub fn read_identity(request: &Request) -> Result<Option<Identity>> {
     let path = request.path(STORE_FILE);
-    let bytes = match files::open(&path, false) {
+    let bytes = match request.files().open(&path, false) {
         Ok(None) => return Ok(None),
-        Ok(Some(file)) => files::read_small(&file, IDENTITY_LIMIT)
+        Ok(Some(file)) => file
+            .read_small(IDENTITY_LIMIT)
             .map_err(|error| Error::io(&path, "cannot read it", error))?,
         Err(error) => return Err(unusable(&path, error)),
     };
@@ -34,6 +34,8 @@ pub fn write_identity(request: &Request, identity: &Identity) -> Result<()> {
     let bytes = identity
         .encode()
         .map_err(|error| damaged(&path, &format!("its content cannot be encoded: {error}")))?;
-    files::replace(&request.directory, STORE_FILE, &bytes)
+    request
+        .files()
+        .replace(&request.directory, STORE_FILE, &bytes)
         .map_err(|error| Error::io(&path, "cannot write it", error))
 }

@@ -5,16 +5,16 @@ use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::lock::OPENING_LOCK_BYTE;
-use crate::sys::lock::LockFile;
+use crate::sys::door::Locks;
 use crate::sys::naps::Naps;
 
 /// Holds the opening lock until dropped.
 #[derive(Debug)]
-pub struct OpeningLock<'a>(&'a LockFile);
+pub struct OpeningLock<'a>(&'a dyn Locks);
 
 impl<'a> OpeningLock<'a> {
     /// Waits for the lock up to `deadline`.
-    pub fn acquire(locks: &'a LockFile, path: &Path, deadline: Duration) -> Result<Self> {
+    pub fn acquire(locks: &'a dyn Locks, path: &Path, deadline: Duration) -> Result<Self> {
         let mut naps = Naps::until(deadline);
         loop {
             let locked = locks

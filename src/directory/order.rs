@@ -1,9 +1,6 @@
 //! Whether a store is in order: left by users of this boot in these very files. Then all that they stored is
 //! there and the counters are exact, so that nothing needs to be looked at.
 
-use std::fs::File;
-use std::os::unix::fs::FileExt;
-
 use crate::config;
 use crate::error::{Error, Result};
 use crate::format::control::{self, Geometry};
@@ -11,11 +8,14 @@ use crate::format::intent::WordAt;
 use crate::format::lock::LockWord;
 use crate::format::page::{PAGE_BYTES, page_limit};
 use crate::request::Request;
-use crate::sys::files;
+use crate::sys::door::DiskFile;
 use crate::sys::words::Words;
 
 /// The boot and the files in which counters are exact: six words, as they stand in the control block.
 pub type Home = [u64; 6];
+
+// One behind the other, so that they are read and written as one.
+const _: () = assert!(control::FILE_IDS.offset() == control::BOOT_ID.offset() + 16);
 
 /// Bytes of the control block in which the words stand.
 const PAGE: usize = PAGE_BYTES as usize;
@@ -32,18 +32,18 @@ struct Found {
 pub fn is_in_order(
     request: &Request,
     geometry: &Geometry,
-    log: &File,
-    index: &File,
+    log: &dyn DiskFile,
+    index: &dyn DiskFile,
     boot_id: [u64; 2],
 ) -> Result<bool> {
     let io = |error| Error::io(&request.directory, "cannot look at its files", error);
     let mut page = [0u8; PAGE];
-    log.read_exact_at(&mut page, 0).map_err(io)?;
-    let ids = [files::identity(log).map_err(io)?, files::identity(index).map_err(io)?];
+    log.read_at(&mut page, 0).map_err(io)?;
+    let ids = [log.identity().map_err(io)?, index.identity().map_err(io)?];
     let found = Found {
         home: home(boot_id, ids),
-        log_length: log.metadata().map_err(io)?.len(),
-        index_length: index.metadata().map_err(io)?.len(),
+        log_length: log.length().map_err(io)?,
+        index_length: index.length().map_err(io)?,
     };
     Ok(is_sound(&page, geometry, &found))
 }

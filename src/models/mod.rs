@@ -56,6 +56,7 @@ mod locking;
 mod pinning;
 mod platform;
 mod reading;
+mod reserving;
 mod segments;
 mod splitting;
 mod storms;

@@ -19,7 +19,7 @@ use crate::format::page::PageId;
 use crate::index::Index;
 use crate::session::{Attachment, Decision, Disk, Medium, Session, Settings};
 use crate::store::Store;
-use crate::sys::clock::Clock;
+use crate::sys::simulated::Simulated;
 use crate::sys::words::Words;
 use crate::transaction::{Changes, Liveness, Patience, Transactions, Verdict};
 
@@ -145,9 +145,11 @@ impl<P: Platform> Process<P> {
             is_gone: Cell::new(false),
             commits: Cell::new(0),
         };
+        let environment = Simulated::default().environment();
         let settings = Settings {
             directory: "a model".into(),
-            clock: Clock::by_hand(Arc::default()),
+            clock: environment.clock,
+            files: environment.files,
             disk: Disk::new(false),
             lock_timeout: Duration::MAX,
         };

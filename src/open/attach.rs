@@ -12,8 +12,7 @@ use crate::recovery::recover_shared;
 use crate::request::{Opening, Request, unusable};
 use crate::session::{Attachment, Medium, pins};
 use crate::store::Store;
-use crate::sys::lock::LockFile;
-use crate::sys::mapping::Access;
+use crate::sys::door::{Access, Locks};
 use crate::sys::words::{Words, update};
 use crate::transaction::Transactions;
 
@@ -25,19 +24,19 @@ pub fn attach(
 ) -> Result<(Store, Attachment)> {
     let path = request.path(LOG_FILE);
     let log = open_log(request, identity, true)?;
-    let locks = LockFile::open(&path).map_err(|error| unusable(&path, error))?;
+    let locks = request.files().open_locks(&path, true).map_err(|error| unusable(&path, error))?;
     let boot_id = request.boot_id()?;
     let geometry = identity.geometry();
     let in_order = match open_index(request, identity, true)? {
         IndexFile::Whole(index) => {
-            is_in_order(request, &geometry, &log, &index, boot_id)?.then_some(index)
+            is_in_order(request, &geometry, &*log, &*index, boot_id)?.then_some(index)
         }
         IndexFile::Unusable(_) => None,
     };
     let store = match in_order {
         Some(index) => map(request, geometry, log, index, Access::Shared)?,
         None => {
-            let lock = OpeningLock::acquire(&locks, &path, request.options.lock_timeout)?;
+            let lock = OpeningLock::acquire(&*locks, &path, request.options.lock_timeout)?;
             let store = recover_shared(request, identity, &locks, boot_id, opening)?;
             drop(lock);
             store
@@ -48,9 +47,9 @@ pub fn attach(
 }
 
 /// Takes a process row, after finishing what its last owner had begun.
-fn join(request: &Request, store: &Store, locks: LockFile) -> Result<Attachment> {
+fn join(request: &Request, store: &Store, locks: Box<dyn Locks>) -> Result<Attachment> {
     let path = request.path(LOG_FILE);
-    let process = free_row(request, store, &locks)?;
+    let process = free_row(request, store, &*locks)?;
     let number = u64::from(process.get());
     let Store { words, geometry } = store;
     if store.load(control::PROCESSES_SEEN) <= number {
@@ -69,7 +68,7 @@ fn join(request: &Request, store: &Store, locks: LockFile) -> Result<Attachment>
 
 /// Locks the byte of a row that nobody has. Rather one that the lock word does not name: what its owner
 /// began is finished all the same.
-fn free_row(request: &Request, store: &Store, locks: &LockFile) -> Result<ProcessId> {
+fn free_row(request: &Request, store: &Store, locks: &dyn Locks) -> Result<ProcessId> {
     let io = |error| Error::io(&request.path(LOG_FILE), "cannot lock it", error);
     let processes = store.geometry.max_processes;
     let lock = store.lock();

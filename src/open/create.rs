@@ -3,8 +3,6 @@
 //! Processes that create at once take turns by the opening lock of the log. What a creator that died
 //! left behind is made anew; what is not larder's is left alone.
 
-use std::fs::{self, File};
-
 use crate::config::{self, Layout};
 use crate::directory::{OpeningLock, home, write_header, write_home, write_identity, write_limits};
 use crate::error::{Error, Result};
@@ -16,34 +14,33 @@ use crate::format::lock::{LockWord, Phase, ProcessId};
 use crate::format::segment::ROW_BYTES;
 use crate::format::{INDEX_FILE, LOG_FILE, STORE_FILE};
 use crate::request::{Request, damaged, unusable};
-use crate::sys::lock::LockFile;
-use crate::sys::mapping::{Access, Mapping};
+use crate::sys::door::{Access, SharedFile};
+use crate::sys::mapping::Mapping;
 use crate::sys::memory::Memory;
-use crate::sys::space::{self, FileSystem};
+use crate::sys::space::FileSystem;
 use crate::sys::words::Words;
-use crate::sys::{clock, files};
 
 /// Creates the store; `false` if another process was faster.
 pub fn create(request: &Request, file_system: FileSystem) -> Result<bool> {
-    let path = request.path(LOG_FILE);
+    let (files, path) = (request.files(), request.path(LOG_FILE));
     refuse_alien(request)?;
     refuse_whole(request)?;
     loop {
-        files::open_or_create(&path).map_err(|error| unusable(&path, error))?;
-        let locks = LockFile::open(&path).map_err(|error| unusable(&path, error))?;
-        let _lock = OpeningLock::acquire(&locks, &path, request.options.lock_timeout)?;
+        files.open_or_create(&path).map_err(|error| unusable(&path, error))?;
+        let locks = files.open_locks(&path, true).map_err(|error| unusable(&path, error))?;
+        let _lock = OpeningLock::acquire(&*locks, &path, request.options.lock_timeout)?;
         if !locks.is_at(&path) {
             continue; // A creator that failed took its log away.
         }
-        if request.path(STORE_FILE).exists() {
+        if files.exists(&request.path(STORE_FILE)) {
             return Ok(false);
         }
         refuse_whole(request)?;
         let made = build(request, file_system);
-        if made.is_err() && !request.path(STORE_FILE).exists() {
+        if made.is_err() && !files.exists(&request.path(STORE_FILE)) {
             // What could not be finished is not left lying; errors here change nothing.
             for name in ["store.new", INDEX_FILE, LOG_FILE] {
-                let _ = fs::remove_file(request.path(name));
+                let _ = files.remove_file(&request.path(name));
             }
         }
         return made.map(|()| true);
@@ -54,8 +51,7 @@ pub fn create(request: &Request, file_system: FileSystem) -> Result<bool> {
 fn refuse_alien(request: &Request) -> Result<()> {
     let io = |error| Error::io(&request.directory, "cannot list it", error);
     let ours = [LOG_FILE, INDEX_FILE, "store.new", "index.new", STORE_FILE, "lost+found"];
-    for entry in fs::read_dir(&request.directory).map_err(io)? {
-        let name = entry.map_err(io)?.file_name();
+    for name in request.files().names(&request.directory).map_err(io)? {
         if !ours.iter().any(|own| name == *own) {
             return Err(request.not_a_store(
                 &format!("it is not empty (there is {name:?}) and holds no larder store"),
@@ -75,7 +71,7 @@ fn build(request: &Request, file_system: FileSystem) -> Result<()> {
     let index_io = |error| Error::io(&request.path(INDEX_FILE), "cannot create it", error);
     let log = new_log(request, &geometry, identity.limits.max_bytes)?;
     let index = new_index(request, index_bytes)?;
-    let ids = [files::identity(&log).map_err(log_io)?, files::identity(&index).map_err(index_io)?];
+    let ids = [log.identity().map_err(log_io)?, index.identity().map_err(index_io)?];
     let words = Memory {
         log: Mapping::new(log, control::STATES_OFFSET, Access::Shared).map_err(log_io)?,
         index: Mapping::new(index, control::STATES_OFFSET, Access::Shared).map_err(index_io)?,
@@ -84,8 +80,8 @@ fn build(request: &Request, file_system: FileSystem) -> Result<()> {
     write_header(&words, WordAt::index, control::INDEX_MAGIC, identity.store_id);
     write_control(&words, &identity, index_bytes);
     write_home(&words, home(boot_id, ids));
-    words.log.file().sync_all().map_err(log_io)?;
-    words.index.file().sync_all().map_err(index_io)?;
+    words.log.file().sync(true).map_err(log_io)?;
+    words.index.file().sync(true).map_err(index_io)?;
     write_identity(request, &identity)?;
     words.store(control::CREATED, 1);
     words.store(WordAt::index(control::CREATED.offset()), 1);
@@ -94,11 +90,8 @@ fn build(request: &Request, file_system: FileSystem) -> Result<()> {
 
 /// What the store will be: by the options, and by chance.
 fn new_identity(request: &Request, file_system: FileSystem) -> Result<Identity> {
-    let [a, b, seed] = match request.seams.random {
-        Some(words) => words,
-        None => clock::random::<3>()
-            .map_err(|error| Error::io(&request.directory, "cannot create a store", error))?,
-    };
+    let [a, b, seed] = (request.environment.boot.random())
+        .map_err(|error| Error::io(&request.directory, "cannot create a store", error))?;
     let Layout { geometry, limits } =
         request.options.layout(&request.directory, file_system.bytes, seed)?;
     Ok(Identity {
@@ -112,32 +105,32 @@ fn new_identity(request: &Request, file_system: FileSystem) -> Result<Identity> 
 }
 
 /// An empty log. Nobody has it mapped: there is no store yet.
-fn new_log(request: &Request, geometry: &Geometry, max_bytes: u64) -> Result<File> {
+fn new_log(request: &Request, geometry: &Geometry, max_bytes: u64) -> Result<SharedFile> {
     let segments =
         config::segments_within(geometry, max_bytes, config::first_index_bytes(geometry));
     let path = request.path(LOG_FILE);
-    let log = files::open_or_create(&path).map_err(|error| unusable(&path, error))?;
-    log.set_len(0)
-        .and_then(|()| space::set_length(&log, geometry.log_bytes(segments)))
-        .and_then(|()| space::allocate(&log, 0, ROWS_OFFSET + segments * ROW_BYTES))
+    let log = request.files().open_or_create(&path).map_err(|error| unusable(&path, error))?;
+    log.set_length(0)
+        .and_then(|()| log.set_length(geometry.log_bytes(segments)))
+        .and_then(|()| log.allocate(0, ROWS_OFFSET + segments * ROW_BYTES))
         .map_err(|error| Error::io(&path, "cannot create it", error))?;
     Ok(log)
 }
 
 /// An empty index. Nobody has it mapped, either.
-fn new_index(request: &Request, bytes: u64) -> Result<File> {
+fn new_index(request: &Request, bytes: u64) -> Result<SharedFile> {
     let path = request.path(INDEX_FILE);
-    let index = files::open_or_create(&path).map_err(|error| unusable(&path, error))?;
+    let index = request.files().open_or_create(&path).map_err(|error| unusable(&path, error))?;
     index
-        .set_len(0)
-        .and_then(|()| space::extend(&index, 0, bytes))
+        .set_length(0)
+        .and_then(|()| index.extend(0, bytes))
         .map_err(|error| Error::io(&path, "cannot create it", error))?;
     Ok(index)
 }
 
 /// Whatever is whole is not built over: its file `store` is missing.
 fn refuse_whole(request: &Request) -> Result<()> {
-    if request.path(STORE_FILE).exists() {
+    if request.files().exists(&request.path(STORE_FILE)) {
         return Ok(()); // Another process was faster.
     }
     [LOG_FILE, INDEX_FILE].into_iter().try_for_each(|name| refuse_whole_file(request, name))
@@ -145,11 +138,11 @@ fn refuse_whole(request: &Request) -> Result<()> {
 
 fn refuse_whole_file(request: &Request, name: &str) -> Result<()> {
     let path = request.path(name);
-    let Some(file) = files::open(&path, false).map_err(|error| unusable(&path, error))? else {
+    let Some(file) = request.files().open(&path, false).map_err(|error| unusable(&path, error))?
+    else {
         return Ok(());
     };
-    let head =
-        files::read_small(&file, 64).map_err(|error| Error::io(&path, "cannot read it", error))?;
+    let head = file.read_small(64).map_err(|error| Error::io(&path, "cannot read it", error))?;
     let word = |at: usize| {
         let bytes = head.get(at..at + 8).and_then(|bytes| bytes.try_into().ok());
         u64::from_le_bytes(bytes.unwrap_or_default())

@@ -16,7 +16,6 @@ use crate::reclaim::{self, Writer};
 use crate::request::Request;
 use crate::session::{Medium, Session};
 use crate::sync::Barrier;
-use crate::sys::space;
 
 /// An opener that may change limits.
 struct Change<'a> {
@@ -67,7 +66,7 @@ impl Change<'_> {
     fn lock(&self) -> Result<OpeningLock<'_>> {
         let path = self.request.path(LOG_FILE);
         let locks = &self.session.attachment()?.locks;
-        OpeningLock::acquire(locks, &path, self.request.options.lock_timeout)
+        OpeningLock::acquire(&**locks, &path, self.request.options.lock_timeout)
     }
 
     /// The words of the control block say something else than the file `store`: another process is
@@ -109,9 +108,9 @@ impl Change<'_> {
         let io = |error| self.session.log_error("cannot make it longer", error);
         store.words.allocate(WordAt::log(ROWS_OFFSET), segments * ROW_BYTES).map_err(io)?;
         let file = store.words.log.file();
-        if file.metadata().map_err(io)?.len() < length {
-            space::set_length(file, length).map_err(io)?;
-            file.sync_all().map_err(io)?;
+        if file.length().map_err(io)? < length {
+            file.set_length(length).map_err(io)?;
+            file.sync(true).map_err(io)?;
         }
         store.words.log.holds(0, length);
         Ok(())

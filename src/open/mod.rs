@@ -4,15 +4,11 @@
 //! a store, `attach` joins its users, `limits` makes limits hold; `opened` has the order of all this.
 
 mod attach;
-#[cfg(feature = "internals")]
-mod copies;
 mod create;
 mod limits;
 mod opened;
 mod reader;
 mod source;
 
-#[cfg(feature = "internals")]
-pub use copies::pass_for;
 pub use opened::{Opened, open};
 pub use source::SourceWatch;

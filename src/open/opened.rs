@@ -4,7 +4,6 @@
 //! was killed, and nothing is read but the file `store` and a page of the control block. Creation,
 //! recovery after another boot, and changes of limits are done under the opening lock.
 
-use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
@@ -19,7 +18,6 @@ use crate::format::identity::Identity;
 use crate::request::{Opening, Request};
 use crate::session::{Disk, Session, Settings};
 use crate::sync::Barrier;
-use crate::sys::files;
 use crate::sys::space::FileSystem;
 
 /// An open store.
@@ -40,7 +38,7 @@ pub fn open(request: &Request) -> Result<Opened> {
     request.options.validate(&request.directory)?;
     let creates = request.options.create && !request.options.read_only;
     let made = creates && make_directory(request)?;
-    let file_system = file_system(request, &open_directory(request)?)?;
+    let file_system = file_system(request)?;
     let mut opening = Opening::default();
     // Creation may be under way or just done by another process: then there is a store after all.
     let identity = match read_identity(request)? {
@@ -49,7 +47,7 @@ pub fn open(request: &Request) -> Result<Opened> {
             opening.created = create(request, file_system).inspect_err(|_| {
                 if made {
                     // Only if nothing is in it.
-                    let _ = std::fs::remove_dir(&request.directory);
+                    let _ = request.files().remove_directory(&request.directory);
                 }
             })?;
             read_identity(request)?.ok_or_else(|| {
@@ -82,35 +80,23 @@ fn begin(
     };
     let settings = Settings {
         directory: request.directory.clone(),
-        clock: request.clock(),
+        clock: request.environment.clock.clone(),
+        files: request.environment.files.clone(),
         disk: Disk::new(file_system.allocates_on_read()),
         lock_timeout: request.options.lock_timeout,
     };
     let session = Session::new(store, attachment, settings);
-    let barrier = Arc::new(Barrier::new(request.seams.sync_hook.clone()));
+    let barrier = Arc::new(Barrier::default());
     limits::apply(request, &session, &barrier, identity)?;
     Ok(Opened { session, barrier, source, opening })
 }
 
 /// Makes the directory; `false` if it was there.
 fn make_directory(request: &Request) -> Result<bool> {
-    files::make_directory(&request.directory).map_err(|error| match error.kind() {
+    request.files().make_directory(&request.directory).map_err(|error| match error.kind() {
         io::ErrorKind::AlreadyExists => no_directory(request),
         _ => Error::io(&request.directory, "cannot create it", error),
     })
-}
-
-fn open_directory(request: &Request) -> Result<File> {
-    let io = |what: &str, error| Error::io(&request.directory, what, error);
-    let opened = File::open(&request.directory).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => request.not_a_store(
-            "there is no such directory",
-            "Check the path, or allow larder to create the store.",
-        ),
-        _ => io("cannot open it", error),
-    })?;
-    let is_directory = opened.metadata().map_err(|error| io("cannot look at it", error))?.is_dir();
-    if is_directory { Ok(opened) } else { Err(no_directory(request)) }
 }
 
 fn no_directory(request: &Request) -> Error {
@@ -118,17 +104,21 @@ fn no_directory(request: &Request) -> Error {
 }
 
 /// The file system of the directory, if it can carry a store.
-fn file_system(request: &Request, directory: &File) -> Result<FileSystem> {
-    let mut found = FileSystem::of(directory)
-        .map_err(|error| Error::io(&request.directory, "cannot ask for its file system", error))?;
-    if let Some(kind) = request.seams.file_system {
-        found.kind = kind;
-    }
+fn file_system(request: &Request) -> Result<FileSystem> {
+    let directory = &request.directory;
+    let found = request.files().file_system(directory).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => request.not_a_store(
+            "there is no such directory",
+            "Check the path, or allow larder to create the store.",
+        ),
+        io::ErrorKind::NotADirectory => no_directory(request),
+        _ => Error::io(directory, "cannot open it", error),
+    })?;
     match found.refused() {
         None => Ok(found),
         Some(name) => Err(Error::new(
             ErrorKind::Unsupported,
-            &request.directory,
+            directory,
             format!("it is on {name}, where processes do not see each other's changes reliably"),
             "Choose a directory on a local file system, such as ext4, xfs or tmpfs.",
         )),

@@ -4,8 +4,6 @@
 //! A reader tells nobody of itself. So it asks whether somebody recovers the store (who holds the opening
 //! lock), waits for that, and takes a copy of its own only where nobody does.
 
-use std::fs::File;
-
 use super::source::SourceWatch;
 use crate::directory::{IndexFile, is_in_order, map, open_index, open_log};
 use crate::error::{Error, ErrorKind, Result};
@@ -15,8 +13,7 @@ use crate::format::{INDEX_FILE, LOG_FILE};
 use crate::recovery::recover_private;
 use crate::request::{Opening, Request, damaged, unusable};
 use crate::store::Store;
-use crate::sys::lock::LockFile;
-use crate::sys::mapping::Access;
+use crate::sys::door::{Access, SharedFile};
 use crate::sys::naps::Naps;
 
 /// The store for a reader; with what it was copied from, if it is a private copy.
@@ -32,10 +29,9 @@ pub fn read(
         let log = open_log(request, identity, false)?;
         let index = open_index(request, identity, false)?;
         if let IndexFile::Whole(index) = &index
-            && is_in_order(request, &geometry, &log, index, boot_id)?
+            && is_in_order(request, &geometry, &*log, &**index, boot_id)?
         {
-            let index = index.try_clone().map_err(|error| cannot_map(request, error))?;
-            return Ok((map(request, geometry, log, index, Access::ReadOnly)?, None));
+            return Ok((map(request, geometry, log, index.clone(), Access::ReadOnly)?, None));
         }
         if let Some((store, source)) = copy(request, identity, log, index)? {
             opening.other_boot = true;
@@ -56,11 +52,11 @@ pub fn read(
 fn copy(
     request: &Request,
     identity: &Identity,
-    log: File,
+    log: SharedFile,
     index: IndexFile,
 ) -> Result<Option<(Store, SourceWatch)>> {
     let path = request.path(LOG_FILE);
-    let locks = LockFile::open_to_look(&path).map_err(|error| unusable(&path, error))?;
+    let locks = request.files().open_locks(&path, false).map_err(|error| unusable(&path, error))?;
     // Where the kernel does not tell, nobody does.
     let is_recovered = || locks.is_locked_elsewhere(OPENING_LOCK_BYTE).unwrap_or(false);
     if is_recovered() {
@@ -73,13 +69,10 @@ fn copy(
             return Err(damaged(&request.path(INDEX_FILE), &what));
         }
     };
-    let source = SourceWatch::new(&log, &index).map_err(|error| cannot_map(request, error))?;
+    let source =
+        SourceWatch::new(&log, &index).map_err(|error| Error::io(&path, "cannot map it", error))?;
     let store = map(request, identity.geometry(), log, index, Access::Private)?;
     recover_private(request, identity, &store)?;
     // Else somebody recovered it meanwhile, and the copy may be half of each.
     Ok((source.is_unchanged() && !is_recovered()).then_some((store, source)))
-}
-
-fn cannot_map(request: &Request, error: std::io::Error) -> Error {
-    Error::io(&request.path(LOG_FILE), "cannot map it", error)
 }

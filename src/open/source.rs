@@ -1,12 +1,12 @@
 //! The store under a private copy that a reader made: the copy holds as long as nobody changes that.
 
-use std::fs::File;
 use std::io;
 
 use crate::format::control;
 use crate::format::lock::LockWord;
 use crate::format::page::PAGE_BYTES;
-use crate::sys::mapping::{Access, Mapping};
+use crate::sys::door::{Access, SharedFile};
+use crate::sys::mapping::Mapping;
 use crate::sys::memory::Memory;
 use crate::sys::words::Words;
 
@@ -20,8 +20,8 @@ pub struct SourceWatch {
 
 impl SourceWatch {
     /// The store in these files, as it is now.
-    pub fn new(log: &File, index: &File) -> io::Result<Self> {
-        let map = |file: &File| Mapping::new(file.try_clone()?, PAGE_BYTES, Access::ReadOnly);
+    pub fn new(log: &SharedFile, index: &SharedFile) -> io::Result<Self> {
+        let map = |file: &SharedFile| Mapping::new(file.clone(), PAGE_BYTES, Access::ReadOnly);
         let files = Memory { log: map(log)?, index: map(index)? };
         let lock = files.load(control::LOCK);
         Ok(Self { files, lock })

@@ -1,7 +1,7 @@
 //! Who recovers a store, and in which files: the opener that holds the opening lock, in the files
 //! themselves, or a reader in a private copy.
 
-use std::fs::File;
+use std::io;
 
 use super::steps::recover;
 use crate::config;
@@ -17,16 +17,15 @@ use crate::format::segment::ROW_BYTES;
 use crate::format::{INDEX_FILE, LOG_FILE};
 use crate::request::{Opening, Request, damaged};
 use crate::store::Store;
-use crate::sys::lock::LockFile;
-use crate::sys::mapping::Access;
+use crate::sys::door::{Access, DiskFile, SharedFile};
 use crate::sys::words::Words;
-use crate::sys::{files, space};
+use crate::transaction::Liveness;
 
 /// Recovers the store under the opening lock, unless somebody did meanwhile.
 pub fn recover_shared(
     request: &Request,
     identity: &Identity,
-    locks: &LockFile,
+    locks: &impl Liveness,
     boot_id: [u64; 2],
     opening: &mut Opening,
 ) -> Result<Store> {
@@ -36,12 +35,11 @@ pub fn recover_shared(
     let log = open_log(request, identity, true)?;
     let found = open_index(request, identity, true)?;
     if let IndexFile::Whole(index) = &found
-        && is_in_order(request, &geometry, &log, index, boot_id)?
+        && is_in_order(request, &geometry, &*log, &**index, boot_id)?
     {
-        let index = index.try_clone().map_err(index_io)?;
-        return map(request, geometry, log, index, Access::Shared);
+        return map(request, geometry, log, index.clone(), Access::Shared);
     }
-    back_log(&log, identity).map_err(log_io)?;
+    back_log(&*log, identity).map_err(log_io)?;
     let index = match found {
         IndexFile::Whole(index) => index,
         IndexFile::Unusable(why) => {
@@ -50,8 +48,8 @@ pub fn recover_shared(
             new_index(request, identity)?
         }
     };
-    let index_length = back_index(&index, &geometry).map_err(index_io)?;
-    let ids = [files::identity(&log).map_err(log_io)?, files::identity(&index).map_err(index_io)?];
+    let index_length = back_index(&*index, &geometry).map_err(index_io)?;
+    let ids = [log.identity().map_err(log_io)?, index.identity().map_err(index_io)?];
     let store = map(request, geometry, log, index, Access::Shared)?;
     if is_attached(&store, locks, None) {
         return Err(index_in_use(request));
@@ -74,36 +72,33 @@ pub fn recover_private(request: &Request, identity: &Identity, store: &Store) ->
 }
 
 /// Makes the log as long as its limit says, and allocates what recovery writes of it.
-fn back_log(log: &File, identity: &Identity) -> std::io::Result<()> {
+fn back_log(log: &dyn DiskFile, identity: &Identity) -> io::Result<()> {
     let geometry = identity.geometry();
     let first_index = config::first_index_bytes(&geometry);
     let segments = config::segments_within(&geometry, identity.limits.max_bytes, first_index);
-    if log.metadata()?.len() < geometry.log_bytes(segments) {
-        space::set_length(log, geometry.log_bytes(segments))?;
+    if log.length()? < geometry.log_bytes(segments) {
+        log.set_length(geometry.log_bytes(segments))?;
     }
     // The file is longer where the limit was lowered: the rows of all its segments are looked at.
-    let rows = config::segments_in(&geometry, log.metadata()?.len());
-    space::allocate(log, 0, ROWS_OFFSET + rows * ROW_BYTES)
+    let rows = config::segments_in(&geometry, log.length()?);
+    log.allocate(0, ROWS_OFFSET + rows * ROW_BYTES)
 }
 
 /// Allocates all of the index; its length.
-fn back_index(index: &File, geometry: &Geometry) -> std::io::Result<u64> {
+fn back_index(index: &dyn DiskFile, geometry: &Geometry) -> io::Result<u64> {
     let first = config::first_index_bytes(geometry);
-    let length = index.metadata()?.len().max(first) / PAGE_BYTES * PAGE_BYTES;
-    space::extend(index, 0, length)?;
+    let length = index.length()?.max(first) / PAGE_BYTES * PAGE_BYTES;
+    index.extend(0, length)?;
     Ok(length)
 }
 
 fn refuse_if_used(
     request: &Request,
     geometry: Geometry,
-    log: &File,
-    locks: &LockFile,
+    log: &SharedFile,
+    locks: &impl Liveness,
 ) -> Result<()> {
-    let clone = |file: &File| {
-        file.try_clone().map_err(|error| Error::io(&request.path(LOG_FILE), "cannot open", error))
-    };
-    let store = map(request, geometry, clone(log)?, clone(log)?, Access::ReadOnly)?;
+    let store = map(request, geometry, log.clone(), log.clone(), Access::ReadOnly)?;
     if is_attached(&store, locks, None) { Err(index_in_use(request)) } else { Ok(()) }
 }
 
@@ -112,14 +107,13 @@ fn index_in_use(request: &Request) -> Error {
 }
 
 /// A new index file in place of one that is of no use.
-fn new_index(request: &Request, identity: &Identity) -> Result<File> {
+fn new_index(request: &Request, identity: &Identity) -> Result<SharedFile> {
     let path = request.path(INDEX_FILE);
     let io = |error| Error::io(&path, "cannot make it anew", error);
-    let file = files::replace_with_empty(&request.directory, INDEX_FILE).map_err(io)?;
+    let file = request.files().replace_with_empty(&request.directory, INDEX_FILE).map_err(io)?;
     let geometry = identity.geometry();
-    space::extend(&file, 0, config::first_index_bytes(&geometry)).map_err(io)?;
-    let clone = |file: &File| file.try_clone().map_err(io);
-    let store = map(request, geometry, clone(&file)?, clone(&file)?, Access::Shared)?;
+    file.extend(0, config::first_index_bytes(&geometry)).map_err(io)?;
+    let store = map(request, geometry, file.clone(), file.clone(), Access::Shared)?;
     write_header(&store.words, WordAt::index, control::INDEX_MAGIC, identity.store_id);
     store.words.store(WordAt::index(control::CREATED.offset()), 1);
     Ok(file)

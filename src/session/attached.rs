@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::counters::{Count, Counters};
@@ -20,12 +20,11 @@ use crate::format::lock::{ProcessId, process_lock_byte};
 use crate::format::page::PageId;
 use crate::format::{INDEX_FILE, LOG_FILE};
 use crate::store::Store;
-use crate::sys::clock::Clock;
-use crate::sys::lock::LockFile;
+use crate::sys::door::{Clock, Files, Locks};
 use crate::sys::memory::Memory;
 use crate::transaction::{Changes, Liveness, Robbed, Transactions};
 
-impl Liveness for LockFile {
+impl Liveness for Box<dyn Locks> {
     fn is_dead(&self, process: ProcessId) -> bool {
         // Where the kernel does not tell, nobody is declared dead.
         !self.is_locked_elsewhere(process_lock_byte(process)).unwrap_or(true)
@@ -34,7 +33,7 @@ impl Liveness for LockFile {
 
 /// A process's place among the users of a store: gone when the lock is.
 #[derive(Debug)]
-pub struct Attachment<L = LockFile> {
+pub struct Attachment<L = Box<dyn Locks>> {
     /// Its process row.
     pub process: ProcessId,
     /// Its locks: the byte of the process, and those of fills.
@@ -43,7 +42,7 @@ pub struct Attachment<L = LockFile> {
 
 /// One process, attached to a store.
 #[derive(Debug)]
-pub struct Session<M = Memory, L = LockFile> {
+pub struct Session<M = Memory, L = Box<dyn Locks>> {
     /// The store.
     pub store: Store<M>,
     /// `None` for a reader that writes nothing.
@@ -53,9 +52,10 @@ pub struct Session<M = Memory, L = LockFile> {
     /// What happened.
     pub counters: Counters,
     /// The clock.
-    pub clock: Clock,
+    pub clock: Arc<dyn Clock>,
     /// The disk.
     pub disk: Disk,
+    files: Arc<dyn Files>,
     directory: PathBuf,
     lock_timeout: Duration,
     /// Held through every transaction.
@@ -80,7 +80,9 @@ pub struct Settings {
     /// The store's directory.
     pub directory: PathBuf,
     /// The clock.
-    pub clock: Clock,
+    pub clock: Arc<dyn Clock>,
+    /// Files.
+    pub files: Arc<dyn Files>,
     /// The disk.
     pub disk: Disk,
     /// How long to wait for the lock.
@@ -97,6 +99,7 @@ impl<M: Medium, L: Liveness> Session<M, L> {
             counters: Counters::default(),
             clock: settings.clock,
             disk: settings.disk,
+            files: settings.files,
             directory: settings.directory,
             lock_timeout: settings.lock_timeout,
             gate: Mutex::default(),
@@ -107,6 +110,12 @@ impl<M: Medium, L: Liveness> Session<M, L> {
     /// The store's directory.
     pub fn directory(&self) -> &Path {
         &self.directory
+    }
+
+    /// Makes the names in the directory durable.
+    pub fn sync_directory(&self) -> Result<()> {
+        let synced = self.files.sync_directory(&self.directory);
+        synced.map_err(|error| Error::io(&self.directory, "cannot make its names durable", error))
     }
 
     /// This process, which must be attached.

@@ -1,40 +1,45 @@
-//! The clock, the boot id, and random numbers.
+//! The kernel's clock, boot id and random numbers.
 
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::door::{Boot, Clock};
 use crate::format::address::Millis;
 
 /// Where the kernel tells its boot id.
 pub const BOOT_ID_FILE: &str = "/proc/sys/kernel/random/boot_id";
 
-/// The wall clock, or in tests one that is set by hand.
-#[derive(Clone, Debug, Default)]
-pub struct Clock(Option<Arc<AtomicU64>>);
+/// The kernel's side of the clock.
+#[derive(Clone, Copy, Debug)]
+pub struct KernelClock;
 
-impl Clock {
-    /// A clock that shows the milliseconds in `shown`.
-    pub fn by_hand(shown: Arc<AtomicU64>) -> Self {
-        Self(Some(shown))
+impl Clock for KernelClock {
+    #[inline]
+    fn now(&self) -> Millis {
+        now(libc::CLOCK_REALTIME)
     }
 
-    /// Now.
     #[inline]
-    pub fn now(&self) -> Millis {
-        match &self.0 {
-            None => now(libc::CLOCK_REALTIME),
-            Some(shown) => Millis::new(shown.load(Ordering::Relaxed)),
-        }
+    fn coarse(&self) -> Millis {
+        now(libc::CLOCK_REALTIME_COARSE)
+    }
+}
+
+/// The kernel's side of what only it knows.
+#[derive(Clone, Copy, Debug)]
+pub struct KernelBoot;
+
+impl Boot for KernelBoot {
+    fn id(&self) -> io::Result<[u64; 2]> {
+        parse_boot_id(&std::fs::read_to_string(BOOT_ID_FILE)?)
+            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "not a boot id"))
     }
 
-    /// Now, by a clock that is some milliseconds behind, at a fifth of the cost.
-    #[inline]
-    pub fn coarse(&self) -> Millis {
-        match &self.0 {
-            None => now(libc::CLOCK_REALTIME_COARSE),
-            Some(shown) => Millis::new(shown.load(Ordering::Relaxed)),
-        }
+    fn random(&self) -> io::Result<[u64; 3]> {
+        let mut words = [0u64; 3];
+        let bytes = std::mem::size_of_val(&words);
+        // SAFETY: the buffer is as long as said; requests of up to 256 bytes are not cut short.
+        let got = unsafe { libc::getrandom(words.as_mut_ptr().cast(), bytes, 0) };
+        if got == bytes as isize { Ok(words) } else { Err(io::Error::last_os_error()) }
     }
 }
 
@@ -49,24 +54,10 @@ fn now(clock: libc::clockid_t) -> Millis {
     Millis::new(seconds.saturating_mul(1000).saturating_add(time.tv_nsec as u64 / 1_000_000))
 }
 
-/// The id that the kernel draws at each boot.
-pub fn boot_id() -> io::Result<[u64; 2]> {
-    parse_boot_id(&std::fs::read_to_string(BOOT_ID_FILE)?)
-        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "not a boot id"))
-}
-
 fn parse_boot_id(text: &str) -> Option<[u64; 2]> {
     let digits: String = text.trim().chars().filter(|&c| c != '-').collect();
     let number = u128::from_str_radix(&digits, 16).ok().filter(|_| digits.len() == 32)?;
     Some([(number >> 64) as u64, number as u64])
-}
-
-/// `N` random words from the kernel.
-pub fn random<const N: usize>() -> io::Result<[u64; N]> {
-    let mut words = [0u64; N];
-    // SAFETY: the buffer is as long as said; requests of up to 256 bytes are not cut short.
-    let got = unsafe { libc::getrandom(words.as_mut_ptr().cast(), N * 8, 0) };
-    if got == (N * 8) as isize { Ok(words) } else { Err(io::Error::last_os_error()) }
 }
 
 #[cfg(test)]
@@ -79,12 +70,12 @@ mod tests {
         assert_eq!(parse_boot_id(text), Some([0x0f2a_8f76_3c1b_4f4e, 0x9d0e_6f7c_8a9b_0c1d]));
         assert_eq!(parse_boot_id(""), None);
         assert_eq!(parse_boot_id("0f2a8f76"), None);
-        assert!(boot_id().is_ok());
+        assert!(KernelBoot.id().is_ok());
     }
 
     #[test]
     fn random_words_differ() {
-        let [a, b] = random::<2>().unwrap();
-        assert_ne!(a, b);
+        let [a, b, c] = KernelBoot.random().unwrap();
+        assert!(a != b && b != c);
     }
 }

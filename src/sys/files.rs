@@ -1,102 +1,226 @@
-//! Opening, creating and replacing the files of a store.
+//! The kernel's side of files: their names, their bytes and their mappings.
 
+use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, FileTypeExt, OpenOptionsExt};
 use std::path::Path;
+use std::sync::Arc;
 
-/// Makes a directory, private to its user, with its parents; `false` if it was there.
-pub fn make_directory(path: &Path) -> io::Result<bool> {
-    if path.is_dir() {
-        return Ok(false);
-    }
-    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        fs::create_dir_all(parent)?;
-    }
-    match DirBuilder::new().mode(0o700).create(path) {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(false),
-        Err(error) => Err(error),
+use memmap2::{MmapOptions, MmapRaw};
+
+use super::door::{Access, DiskFile, Files, Locks, SharedFile};
+use super::lock::LockFile;
+use super::space::{self, FileSystem};
+
+/// The kernel's files.
+#[derive(Clone, Copy, Debug)]
+pub struct KernelFiles;
+
+/// One of them.
+#[derive(Debug)]
+pub struct KernelFile(File);
+
+impl KernelFile {
+    fn shared(file: File) -> SharedFile {
+        Arc::new(Self(file))
     }
 }
 
-/// Opens a regular file; `None` if there is none of that name. Anything else in its place is an
-/// error, and never waited for.
-pub fn open(path: &Path, write: bool) -> io::Result<Option<File>> {
-    let found = OpenOptions::new()
-        .read(true)
-        .write(write)
-        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
-        .open(path);
-    match found {
-        Ok(file) => {
-            let kind = file.metadata()?.file_type();
-            if kind.is_file() {
-                return Ok(Some(file));
-            }
-            let what = if kind.is_dir() {
-                "it is a directory"
-            } else if kind.is_fifo() {
-                "it is a pipe"
-            } else {
-                "it is no regular file"
-            };
-            Err(io::Error::new(io::ErrorKind::InvalidInput, what))
+impl Files for KernelFiles {
+    fn make_directory(&self, path: &Path) -> io::Result<bool> {
+        if path.is_dir() {
+            return Ok(false);
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
+        if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            fs::create_dir_all(parent)?;
+        }
+        match DirBuilder::new().mode(0o700).create(path) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn file_system(&self, directory: &Path) -> io::Result<FileSystem> {
+        let opened = File::open(directory)?;
+        if !opened.metadata()?.is_dir() {
+            return Err(io::ErrorKind::NotADirectory.into());
+        }
+        FileSystem::of(&opened)
+    }
+
+    fn names(&self, directory: &Path) -> io::Result<Vec<OsString>> {
+        fs::read_dir(directory)?.map(|entry| entry.map(|entry| entry.file_name())).collect()
+    }
+
+    fn exists(&self, path: &Path) -> bool {
+        path.exists()
+    }
+
+    fn open(&self, path: &Path, write: bool) -> io::Result<Option<SharedFile>> {
+        let found = OpenOptions::new()
+            .read(true)
+            .write(write)
+            .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
+            .open(path);
+        match found {
+            Ok(file) => {
+                refuse_irregular(&file)?;
+                Ok(Some(KernelFile::shared(file)))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn open_or_create(&self, path: &Path) -> io::Result<SharedFile> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        options.open(path).map(KernelFile::shared)
+    }
+
+    fn open_locks(&self, path: &Path, write: bool) -> io::Result<Box<dyn Locks>> {
+        Ok(Box::new(LockFile::open(path, write)?))
+    }
+
+    fn replace(&self, directory: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+        space::check_length(bytes.len() as u64)?;
+        let temporary = directory.join(format!("{name}.new"));
+        let mut file = new_file(&temporary)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&temporary, directory.join(name))?;
+        self.sync_directory(directory)
+    }
+
+    fn replace_with_empty(&self, directory: &Path, name: &str) -> io::Result<SharedFile> {
+        let temporary = directory.join(format!("{name}.new"));
+        let file = new_file(&temporary)?;
+        fs::rename(&temporary, directory.join(name))?;
+        self.sync_directory(directory)?;
+        Ok(KernelFile::shared(file))
+    }
+
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn remove_directory(&self, path: &Path) -> io::Result<()> {
+        fs::remove_dir(path)
+    }
+
+    fn sync_directory(&self, directory: &Path) -> io::Result<()> {
+        File::open(directory)?.sync_all()
     }
 }
 
-/// Opens a file, made (readable for its user alone) if there is none.
-pub fn open_or_create(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
+fn new_file(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(true).mode(0o600).open(path)
 }
 
-/// The bytes of a file that has at most `limit`; a longer one is cut there.
-pub fn read_small(file: &File, limit: usize) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    file.take(limit as u64).read_to_end(&mut bytes)?;
-    Ok(bytes)
+/// An error that says what it is, if it is no regular file.
+fn refuse_irregular(file: &File) -> io::Result<()> {
+    let kind = file.metadata()?.file_type();
+    let what = match kind {
+        _ if kind.is_file() => return Ok(()),
+        _ if kind.is_dir() => "it is a directory",
+        _ if kind.is_fifo() => "it is a pipe",
+        _ => "it is no regular file",
+    };
+    Err(io::Error::new(io::ErrorKind::InvalidInput, what))
 }
 
-/// Replaces `directory/name` by `bytes` as one step that survives a power cut.
-pub fn replace(directory: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
-    super::space::check_length(bytes.len() as u64)?;
-    let temporary = directory.join(format!("{name}.new"));
-    let mut file =
-        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&temporary, directory.join(name))?;
-    sync_directory(directory)
-}
+impl DiskFile for KernelFile {
+    fn length(&self) -> io::Result<u64> {
+        self.0.metadata().map(|metadata| metadata.len())
+    }
 
-/// Puts an empty file, open to read and write, in place of `directory/name`.
-pub fn replace_with_empty(directory: &Path, name: &str) -> io::Result<File> {
-    let temporary = directory.join(format!("{name}.new"));
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&temporary)?;
-    fs::rename(&temporary, directory.join(name))?;
-    sync_directory(directory)?;
-    Ok(file)
-}
+    fn set_length(&self, length: u64) -> io::Result<()> {
+        space::check_length(length)?;
+        self.0.set_len(length)
+    }
 
-/// Makes the names in a directory durable.
-pub fn sync_directory(directory: &Path) -> io::Result<()> {
-    File::open(directory)?.sync_all()
+    fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+        self.0.read_exact_at(bytes, offset)
+    }
+
+    fn read_small(&self, limit: usize) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        (&self.0).take(limit as u64).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn allocate(&self, offset: u64, length: u64) -> io::Result<()> {
+        space::allocate(&self.0, offset, length)
+    }
+
+    fn extend(&self, offset: u64, length: u64) -> io::Result<()> {
+        space::check_length(offset.saturating_add(length))?;
+        space::allocate(&self.0, offset, length)
+    }
+
+    fn punch(&self, offset: u64, length: u64) -> io::Result<()> {
+        space::punch(&self.0, offset, length)
+    }
+
+    fn sync(&self, all: bool) -> io::Result<()> {
+        if all { self.0.sync_all() } else { self.0.sync_data() }
+    }
+
+    fn identity(&self) -> io::Result<[u64; 2]> {
+        identity(&self.0)
+    }
+
+    fn file_system(&self) -> io::Result<FileSystem> {
+        FileSystem::of(&self.0)
+    }
+
+    fn map(&self, length: usize, access: Access) -> io::Result<MmapRaw> {
+        let mut options = MmapOptions::new();
+        options.len(length).no_reserve_swap();
+        match access {
+            Access::Shared => options.map_raw(&self.0),
+            Access::ReadOnly => options.map_raw_read_only(&self.0),
+            // SAFETY: the map is turned into a raw one at once and only read through atomics, so
+            // that it does not matter that other processes change the file.
+            Access::Private => unsafe { options.map_copy(&self.0) }.map(MmapRaw::from),
+        }
+    }
+
+    /// By `MADV_POPULATE_WRITE`, Linux 5.14.
+    fn populate(&self, mapping: &MmapRaw, offset: usize, length: usize) -> io::Result<()> {
+        const MADV_POPULATE_WRITE: libc::c_int = 23;
+        let start = offset / 4096 * 4096;
+        if offset.checked_add(length).is_none_or(|end| end > mapping.len()) {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        // SAFETY: the range is inside the mapping, begins at a page, and the call changes no byte.
+        let status = unsafe {
+            let start_address = mapping.as_mut_ptr().add(start);
+            libc::madvise(start_address.cast(), offset + length - start, MADV_POPULATE_WRITE)
+        };
+        if status == 0 {
+            return Ok(());
+        }
+        match io::Error::last_os_error() {
+            // What cannot be allocated under a shared mapping is reported as a bad address.
+            error if error.raw_os_error() == Some(libc::EFAULT) => {
+                Err(io::Error::from_raw_os_error(libc::ENOSPC))
+            }
+            error => Err(error),
+        }
+    }
 }
 
 /// Inode number and birth time in nanoseconds: what a copy does not have. (A file system without
 /// birth times gives 0 for them.)
-pub fn identity(file: &File) -> io::Result<[u64; 2]> {
+fn identity(file: &File) -> io::Result<[u64; 2]> {
     let mut found = MaybeUninit::<libc::statx>::zeroed();
     // SAFETY: the descriptor is open, the path empty and terminated, the buffer of the right type.
     let status = unsafe {

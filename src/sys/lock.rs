@@ -12,6 +12,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use super::door::Locks;
 use super::fork;
 
 /// A description of the log file for locks alone.
@@ -23,52 +24,14 @@ pub struct LockFile {
 }
 
 impl LockFile {
-    /// Opens `path`, which must exist.
-    pub fn open(path: &Path) -> io::Result<Self> {
-        Self::open_with(path, OpenOptions::new().read(true).write(true))
-    }
-
-    /// Opens `path` only to see what others have locked, which takes no right to write it.
-    pub fn open_to_look(path: &Path) -> io::Result<Self> {
-        Self::open_with(path, OpenOptions::new().read(true))
-    }
-
-    fn open_with(path: &Path, options: &OpenOptions) -> io::Result<Self> {
+    /// Opens `path`, which must exist; without `write` only to see what others have locked, which takes no
+    /// right to write it.
+    pub fn open(path: &Path, write: bool) -> io::Result<Self> {
         fork::opening(|register| {
-            let file = options.open(path)?;
+            let file = OpenOptions::new().read(true).write(write).open(path)?;
             register(file.as_raw_fd());
             Ok(Self { file: ManuallyDrop::new(file), opened: fork::incarnation() })
         })
-    }
-
-    /// Whether this is the file that `path` names now.
-    pub fn is_at(&self, path: &Path) -> bool {
-        match (self.file.metadata(), std::fs::metadata(path)) {
-            (Ok(own), Ok(there)) => own.ino() == there.ino() && own.dev() == there.dev(),
-            _ => false,
-        }
-    }
-
-    /// Locks a byte; `false` if another description has it locked.
-    pub fn try_lock(&self, byte: u64) -> io::Result<bool> {
-        match self.control(libc::F_OFD_SETLK, libc::F_WRLCK, byte) {
-            Ok(_) => Ok(true),
-            Err(error) => match error.raw_os_error() {
-                Some(libc::EAGAIN | libc::EACCES) => Ok(false),
-                _ => Err(error),
-            },
-        }
-    }
-
-    /// Lets a byte go.
-    pub fn unlock(&self, byte: u64) -> io::Result<()> {
-        self.control(libc::F_OFD_SETLK, libc::F_UNLCK, byte).map(|_| ())
-    }
-
-    /// Whether another description has a byte locked (one's own lock is not seen).
-    pub fn is_locked_elsewhere(&self, byte: u64) -> io::Result<bool> {
-        let lock = self.control(libc::F_OFD_GETLK, libc::F_WRLCK, byte)?;
-        Ok(i32::from(lock.l_type) != libc::F_UNLCK)
     }
 
     fn control(
@@ -93,6 +56,34 @@ impl LockFile {
             if error.kind() != io::ErrorKind::Interrupted {
                 return Err(error);
             }
+        }
+    }
+}
+
+impl Locks for LockFile {
+    fn try_lock(&self, byte: u64) -> io::Result<bool> {
+        match self.control(libc::F_OFD_SETLK, libc::F_WRLCK, byte) {
+            Ok(_) => Ok(true),
+            Err(error) => match error.raw_os_error() {
+                Some(libc::EAGAIN | libc::EACCES) => Ok(false),
+                _ => Err(error),
+            },
+        }
+    }
+
+    fn unlock(&self, byte: u64) -> io::Result<()> {
+        self.control(libc::F_OFD_SETLK, libc::F_UNLCK, byte).map(|_| ())
+    }
+
+    fn is_locked_elsewhere(&self, byte: u64) -> io::Result<bool> {
+        let lock = self.control(libc::F_OFD_GETLK, libc::F_WRLCK, byte)?;
+        Ok(i32::from(lock.l_type) != libc::F_UNLCK)
+    }
+
+    fn is_at(&self, path: &Path) -> bool {
+        match (self.file.metadata(), std::fs::metadata(path)) {
+            (Ok(own), Ok(there)) => own.ino() == there.ino() && own.dev() == there.dev(),
+            _ => false,
         }
     }
 }
@@ -123,15 +114,15 @@ mod tests {
     #[test]
     fn a_byte_locked_by_one_description_is_seen_and_refused_by_another() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let one = LockFile::open(file.path()).unwrap();
-        let two = LockFile::open(file.path()).unwrap();
+        let one = LockFile::open(file.path(), true).unwrap();
+        let two = LockFile::open(file.path(), true).unwrap();
         assert!(one.try_lock(5).unwrap());
         assert!(one.try_lock(5).unwrap(), "one's own lock is no obstacle");
         assert!(!two.try_lock(5).unwrap());
         assert!(two.try_lock(6).unwrap());
         assert!(two.is_locked_elsewhere(5).unwrap());
         assert!(!two.is_locked_elsewhere(6).unwrap());
-        let look = LockFile::open_to_look(file.path()).unwrap();
+        let look = LockFile::open(file.path(), false).unwrap();
         assert!(look.is_locked_elsewhere(5).unwrap());
         assert!(!look.is_locked_elsewhere(7).unwrap());
         assert!(look.try_lock(7).is_err());

@@ -5,31 +5,20 @@
 //! `backed`, the length of the file as last seen, so that no access faults beyond its end. (Files
 //! of a store never shrink.)
 
-use std::fs::File;
 use std::io;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 
-use memmap2::{MmapOptions, MmapRaw};
+use memmap2::MmapRaw;
 
 use super::bytes;
-use super::space::{self, FileSystem};
-
-/// How a file is mapped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access {
-    /// Shared with all processes, to read and to write.
-    Shared,
-    /// To read; a write does nothing.
-    ReadOnly,
-    /// Reads see the file; writes go to memory of this process alone.
-    Private,
-}
+use super::door::{Access, SharedFile};
+use super::space::FileSystem;
 
 /// A file in memory.
 #[derive(Debug)]
 pub struct Mapping {
     raw: MmapRaw,
-    file: File,
+    file: SharedFile,
     backed: AtomicU64,
     /// Why the file's length could not be seen when it was last asked for; 0: it was.
     unseen: AtomicI32,
@@ -38,52 +27,47 @@ pub struct Mapping {
 
 impl Mapping {
     /// Maps `length` bytes of `file`, which may have fewer.
-    pub fn new(file: File, length: u64, access: Access) -> io::Result<Self> {
-        let length = usize::try_from(length).map_err(|_| io::ErrorKind::OutOfMemory)?;
-        let mut options = MmapOptions::new();
-        options.len(length).no_reserve_swap();
-        let raw = match access {
-            Access::Shared => options.map_raw(&file)?,
-            Access::ReadOnly => options.map_raw_read_only(&file)?,
-            // SAFETY: the map is turned into a raw one at once and only read through atomics, so
-            // that it does not matter that other processes change the file.
-            Access::Private => unsafe { options.map_copy(&file)? }.into(),
-        };
-        let backed = AtomicU64::new(file.metadata()?.len().min(length as u64));
+    pub fn new(file: SharedFile, length: u64, access: Access) -> io::Result<Self> {
+        let bytes = usize::try_from(length).map_err(|_| io::ErrorKind::OutOfMemory)?;
+        let raw = file.map(bytes, access)?;
+        if raw.len() < bytes {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let backed = AtomicU64::new(file.length()?.min(length));
         let unseen = AtomicI32::new(0);
         Ok(Self { raw, file, backed, unseen, writable: access != Access::ReadOnly })
     }
 
     /// The file under the mapping.
-    pub fn file(&self) -> &File {
+    pub fn file(&self) -> &SharedFile {
         &self.file
     }
 
     /// Allocates a range of the file. Bytes that are there stay.
     pub fn allocate(&self, offset: u64, length: u64) -> io::Result<()> {
-        space::allocate(&self.file, offset, length)
+        self.file.allocate(offset, length)
     }
 
     /// As [`Mapping::allocate`], for a range that makes the file longer.
     pub fn extend(&self, offset: u64, length: u64) -> io::Result<()> {
-        space::extend(&self.file, offset, length)?;
+        self.file.extend(offset, length)?;
         self.note_length(offset + length);
         Ok(())
     }
 
     /// Gives the disk space of a range back; it then reads as zeros. The file keeps its length.
     pub fn punch(&self, offset: u64, length: u64) -> io::Result<()> {
-        space::punch(&self.file, offset, length)
+        self.file.punch(offset, length)
     }
 
     /// Makes the file's data durable, and what is needed to find it.
     pub fn sync(&self) -> io::Result<()> {
-        space::sync(&self.file)
+        self.file.sync(false)
     }
 
     /// The file system that holds the file.
     pub fn file_system(&self) -> io::Result<FileSystem> {
-        FileSystem::of(&self.file)
+        self.file.file_system()
     }
 
     /// Bytes of the file, as last seen, that are in the mapping.
@@ -110,8 +94,8 @@ impl Mapping {
 
     /// Asks how long the file is by now: bytes of it that are in the mapping.
     pub fn refresh(&self) -> u64 {
-        let length = match self.file.metadata() {
-            Ok(metadata) => metadata.len(),
+        let length = match self.file.length() {
+            Ok(length) => length,
             Err(error) => {
                 self.unseen.store(error.raw_os_error().unwrap_or(libc::EIO), Ordering::Relaxed);
                 return self.length();
@@ -261,41 +245,25 @@ impl Mapping {
     }
 
     /// Faults the pages of a range in, to write; an error instead of a SIGBUS where the disk is full.
-    /// (`MADV_POPULATE_WRITE`, Linux 5.14.)
     pub fn populate(&self, offset: u64, length: u64) -> io::Result<()> {
-        const MADV_POPULATE_WRITE: libc::c_int = 23;
         if !self.holds(offset, length) {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        let start = offset / 4096 * 4096;
-        // SAFETY: the range is inside the mapping, begins at a page, and the call changes no byte.
-        let status = unsafe {
-            libc::madvise(
-                self.raw.as_mut_ptr().add(start as usize).cast(),
-                (offset + length - start) as usize,
-                MADV_POPULATE_WRITE,
-            )
-        };
-        if status == 0 {
-            return Ok(());
-        }
-        match io::Error::last_os_error() {
-            // What cannot be allocated under a shared mapping is reported as a bad address.
-            error if error.raw_os_error() == Some(libc::EFAULT) => {
-                Err(io::Error::from_raw_os_error(libc::ENOSPC))
-            }
-            error => Err(error),
-        }
+        self.file.populate(&self.raw, offset as usize, length as usize)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::door::Files;
+    use crate::sys::files::KernelFiles;
 
     fn mapping(length: u64, mapped: u64, access: Access) -> Mapping {
-        let file = tempfile::tempfile().unwrap();
-        file.set_len(length).unwrap();
+        // Its name goes at once.
+        let named = tempfile::NamedTempFile::new().unwrap();
+        let file = KernelFiles.open_or_create(named.path()).unwrap();
+        file.set_length(length).unwrap();
         Mapping::new(file, mapped, access).unwrap()
     }
 
@@ -328,7 +296,7 @@ mod tests {
         assert!(!mapping.equals(4095, b"ab"));
         assert!(mapping.word(4096).is_none());
         assert!(mapping.word(4).is_none());
-        mapping.file().set_len(8192).unwrap();
+        mapping.file().set_length(8192).unwrap();
         assert!(mapping.write(4090, b"12345678"));
         assert!(mapping.equals(4090, b"12345678"));
     }
@@ -344,7 +312,7 @@ mod tests {
     fn a_private_mapping_keeps_its_writes_from_the_file() {
         let private = mapping(4096, 4096, Access::Private);
         assert!(private.write(0, b"12345678"));
-        let file = private.file().try_clone().unwrap();
+        let file = private.file().clone();
         let shared = Mapping::new(file, 4096, Access::Shared).unwrap();
         assert!(shared.equals(0, &[0; 8]));
         assert!(private.equals(0, b"12345678"));

@@ -1,4 +1,8 @@
-//! The only door to the operating system: mappings, locks, allocation, boot id, clock, fork.
+//! The only door to the operating system, with two sides.
+//!
+//! `door` says what is asked of it, as traits: files and their space, advice on mappings, locks, clock, boot.
+//! `space`, `clock`, `lock` and `files` are the kernel's side, put together in `kernel`; `simulated` is the
+//! tests'. `mapping` and `memory` make shared words of mapped files; `fork` and `naps` are needed by both.
 //!
 //! All `unsafe` code of the crate is below this folder. What a port to another platform must replace
 //! is here too; elsewhere than on 64-bit little-endian Linux the crate does not compile.
@@ -6,12 +10,16 @@
 
 mod bytes;
 pub mod clock;
+pub mod door;
 pub mod files;
 pub mod fork;
+mod kernel;
 pub mod lock;
 pub mod mapping;
 pub mod memory;
 pub mod naps;
+#[cfg(any(test, feature = "internals"))]
+pub mod simulated;
 pub mod space;
 pub mod tags;
 pub mod words;

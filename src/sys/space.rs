@@ -64,18 +64,6 @@ pub fn allocate(file: &File, offset: u64, length: u64) -> io::Result<()> {
     fallocate(file, 0, offset, length)
 }
 
-/// As [`allocate`], for a range that makes the file longer.
-pub fn extend(file: &File, offset: u64, length: u64) -> io::Result<()> {
-    check_length(offset.saturating_add(length))?;
-    allocate(file, offset, length)
-}
-
-/// Gives a file another length.
-pub fn set_length(file: &File, length: u64) -> io::Result<()> {
-    check_length(length)?;
-    file.set_len(length)
-}
-
 /// An error where a file may not become so long (RLIMIT_FSIZE): the kernel's own comes with a signal
 /// (SIGXFSZ) that ends the process.
 pub fn check_length(length: u64) -> io::Result<()> {
@@ -112,11 +100,6 @@ fn fallocate(file: &File, mode: libc::c_int, offset: u64, length: u64) -> io::Re
             return Err(error);
         }
     }
-}
-
-/// Makes the data of a file durable, and what is needed to find it.
-pub fn sync(file: &File) -> io::Result<()> {
-    file.sync_data()
 }
 
 #[cfg(test)]

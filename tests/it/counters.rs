@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use crate::common::{self, Random};
-use crate::exercise::{Kind, Sample, assert_is_clear, exercise, seams};
+use crate::exercise::{Kind, Sample, assert_is_clear, environment, exercise};
 use crate::hostile::{begin, run, set_deadlines};
 
 /// Offsets of the words of the log's first page, by name.
@@ -98,7 +98,7 @@ pub fn counters(directory: &Path, seed: u64) {
                 sample.restore();
                 sample.write("log", at, &value.to_le_bytes());
                 let outcome = std::panic::catch_unwind(|| {
-                    exercise(&sample.path, &seams(other_boot), seed.wrapping_add(cases))
+                    exercise(&sample.path, &environment(other_boot), seed.wrapping_add(cases))
                 });
                 let Ok(outcome) = outcome else {
                     failures.push(format!("{name} is {value:#x}: a panic"));

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use larder::internals::Seams;
+use larder::internals::Simulated;
 use larder::{Durability, Error, ErrorKind, FileCache};
 
 use crate::children::{Process, listen, say};
@@ -142,8 +142,8 @@ fn a_newer_version_or_another_magic_is_refused_and_left_untouched() {
 fn a_file_system_on_which_processes_do_not_see_each_other_is_refused() {
     let (_dir, path) = directory();
     for (kind, name) in [(0x6969, "NFS"), (0xFF53_4D42, "CIFS"), (0x6573_5546, "FUSE")] {
-        let seams = Seams { file_system: Some(kind), ..Seams::default() };
-        let error = small().seams(seams).open(&path).unwrap_err();
+        let environment = Simulated::default().on_file_system(kind).environment();
+        let error = small().environment(environment).open(&path).unwrap_err();
         expect(error, ErrorKind::Unsupported, &path, name);
         assert!(!path.join("log").exists());
     }

@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use larder::internals::Seams;
+use larder::internals::{Environment, Simulated};
 use larder::{Builder, Error, FileCache};
 
 use crate::common::{Random, check, value};
@@ -112,8 +112,12 @@ impl Sample {
     }
 }
 
-pub fn seams(other_boot: bool) -> Seams {
-    Seams { boot_id: other_boot.then_some([7, 7]), ..Seams::default() }
+pub fn environment(other_boot: bool) -> Environment {
+    if other_boot {
+        Simulated::default().in_boot([7, 7]).environment()
+    } else {
+        Environment::default()
+    }
 }
 
 /// What an exercise met.
@@ -154,10 +158,10 @@ pub fn assert_is_clear(error: &Error) {
 }
 
 /// Opens the store and does everything with it.
-pub fn exercise(path: &Path, seams: &Seams, seed: u64) -> Result<Report, Error> {
+pub fn exercise(path: &Path, environment: &Environment, seed: u64) -> Result<Report, Error> {
     let mut report = Report::default();
     let mut random = Random::new(seed);
-    let cache = FileCache::builder().seams(seams.clone()).open(path)?;
+    let cache = FileCache::builder().environment(environment.clone()).open(path)?;
     report.found = read_all(&cache);
     let _ = cache.verify().unwrap();
     // Enough to go round the log several times.
@@ -204,7 +208,7 @@ pub fn exercise(path: &Path, seams: &Seams, seed: u64) -> Result<Report, Error> 
     }
     let _ = (cache.stats(), cache.len(), cache.verify().unwrap());
     drop(cache);
-    let cache = FileCache::builder().seams(seams.clone()).open(path)?;
+    let cache = FileCache::builder().environment(environment.clone()).open(path)?;
     read_all(&cache);
     Ok(report)
 }

@@ -8,6 +8,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use larder::internals::Simulated;
 use larder::{ErrorKind, FileCache};
 
 use crate::children::{Process, own_mounts, say};
@@ -105,8 +106,8 @@ fn fills_up(path: &Path) {
     let cache = FileCache::open(&store).unwrap();
     assert_eq!(put(&cache, 9000, 500), 500);
     drop(cache);
-    let seams = larder::internals::Seams { boot_id: Some([5, 5]), ..Default::default() };
-    let cache = FileCache::builder().seams(seams).open(&store).unwrap();
+    let environment = Simulated::default().in_boot([5, 5]).environment();
+    let cache = FileCache::builder().environment(environment).open(&store).unwrap();
     assert!(cache.opening().other_boot);
     let stored = put(&cache, 10_000, 500);
     assert!(stored > 0, "{:?}", cache.stats());

@@ -5,12 +5,10 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use larder::FileCache;
-use larder::internals::Seams;
+use larder::internals::{Environment, Simulated};
 
 /// When the store was made, and when it is read, in milliseconds.
 const MADE_AT: u64 = 1_700_000_000_000;
@@ -54,8 +52,8 @@ fn numbered(number: u32) -> (Vec<u8>, Vec<u8>) {
     (format!("entry {number:03}").into_bytes(), number.to_le_bytes().to_vec())
 }
 
-fn seams(now: u64, boot_id: [u64; 2]) -> Seams {
-    Seams { clock: Some(Arc::new(AtomicU64::new(now))), boot_id: Some(boot_id), ..Seams::default() }
+fn environment(now: u64, boot_id: [u64; 2]) -> Environment {
+    Simulated::default().at(now).in_boot(boot_id).environment()
 }
 
 /// Makes the store; only its id, its seed and what the file system adds differ from run to run.
@@ -64,7 +62,7 @@ fn make(directory: &Path) {
         .max_bytes(1 << 20)
         .max_processes(2)
         .segment_size(65_536)
-        .seams(seams(MADE_AT, BOOTS[0]))
+        .environment(environment(MADE_AT, BOOTS[0]))
         .open(directory)
         .unwrap();
     cache.insert("cleared", "by the clear that follows").unwrap();
@@ -148,14 +146,15 @@ fn expected_values() -> BTreeMap<Vec<u8>, Vec<u8>> {
 }
 
 pub fn read_only(path: &Path, boot_id: [u64; 2]) -> FileCache {
-    let builder = FileCache::builder().read_only(true).seams(seams(READ_AT, boot_id));
+    let builder = FileCache::builder().read_only(true).environment(environment(READ_AT, boot_id));
     builder.open(path).unwrap()
 }
 
 #[test]
 fn the_golden_store_lists_exactly_its_entries_after_another_boot() {
     let (_dir, path) = expand();
-    let cache = FileCache::builder().seams(seams(READ_AT, BOOTS[1])).open(&path).unwrap();
+    let cache =
+        FileCache::builder().environment(environment(READ_AT, BOOTS[1])).open(&path).unwrap();
     assert!(cache.opening().other_boot && cache.opening().started_empty.is_none());
     assert_eq!(listed(&cache), expected_values());
     for (key, value) in expected_values() {
@@ -190,7 +189,8 @@ fn reading_alone_changes_no_byte_of_the_golden_store() {
 #[test]
 fn the_golden_store_takes_new_entries() {
     let (_dir, path) = expand();
-    let cache = FileCache::builder().seams(seams(READ_AT, BOOTS[1])).open(&path).unwrap();
+    let cache =
+        FileCache::builder().environment(environment(READ_AT, BOOTS[1])).open(&path).unwrap();
     cache.insert("new", "entry").unwrap();
     cache.insert("overwritten", "third").unwrap();
     let mut expected = expected_values();

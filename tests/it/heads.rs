@@ -5,20 +5,20 @@ use std::path::Path;
 use std::time::Instant;
 
 use larder::FileCache;
-use larder::internals::{Seams, pass_for};
+use larder::internals::Simulated;
 
 use crate::common::{self, Random, check, value};
+use crate::copies::pass_for;
 
 const KEYS: u64 = 1500;
 const LONGEST: u64 = 2000;
 
 fn open(directory: &Path, boot: u64) -> FileCache {
-    let seams = Seams { boot_id: Some([5, boot]), ..Seams::default() };
     FileCache::builder()
         .max_bytes(3 << 20)
         .max_processes(4)
         .segment_size(64 << 10)
-        .seams(seams)
+        .environment(Simulated::default().in_boot([5, boot]).environment())
         .open(directory)
         .unwrap()
 }

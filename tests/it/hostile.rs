@@ -14,7 +14,7 @@ use larder::ErrorKind;
 
 use crate::children::{Process, say};
 use crate::common::{self, Random};
-use crate::exercise::{KEYS, Kind, NAMES, Sample, assert_is_clear, exercise, seams};
+use crate::exercise::{KEYS, Kind, NAMES, Sample, assert_is_clear, environment, exercise};
 
 /// No case may take longer than this, on however slow a machine.
 const DEADLINE: Duration = Duration::from_secs(15);
@@ -75,7 +75,7 @@ fn contents(directory: &Path) -> Vec<Option<Vec<u8>>> {
 /// found when it opened, if it did.
 fn survive(directory: &Path, other_boot: bool, seed: u64) -> Option<u64> {
     let before = contents(directory);
-    match exercise(directory, &seams(other_boot), seed) {
+    match exercise(directory, &environment(other_boot), seed) {
         Ok(report) => Some(report.found),
         Err(error) => {
             assert_is_clear(&error);
@@ -153,7 +153,7 @@ pub fn files(directory: &Path, seed: u64) {
                 if fs::metadata(&file).is_ok_and(|metadata| metadata.is_file()) {
                     survive(&path, other_boot, seed);
                 } else {
-                    let error = exercise(&path, &seams(other_boot), seed);
+                    let error = exercise(&path, &environment(other_boot), seed);
                     match error {
                         Err(error) => {
                             assert_is_clear(&error);

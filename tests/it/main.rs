@@ -6,6 +6,7 @@ mod basics;
 mod big;
 mod children;
 mod common;
+mod copies;
 mod corpus;
 mod counters;
 mod errors;

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use larder::FileCache;
-use larder::internals::{Seams, SyncHook, SyncMoment};
+use larder::internals::{Flush, Simulated};
 
 use crate::common::{self, Random, check, value};
 
@@ -64,16 +64,16 @@ impl Place {
         self.root.path().join("first")
     }
 
-    fn create(&self, seams: Seams) -> FileCache {
+    fn create(&self, system: &Simulated) -> FileCache {
         let builder = FileCache::builder().max_bytes(3 << 20).segment_size(64 << 10);
-        builder.max_processes(4).seams(seams).open(self.first()).unwrap()
+        builder.max_processes(4).environment(system.environment()).open(self.first()).unwrap()
     }
 
     /// Looks at what a cut left, as after another boot.
     fn after<T>(
         &self,
         files: &Files,
-        seams: Seams,
+        system: &Simulated,
         look: impl FnOnce(&FileCache, &Path) -> T,
     ) -> T {
         let number = self.opened.fetch_add(1, Ordering::Relaxed);
@@ -82,8 +82,8 @@ impl Place {
         std::fs::copy(self.first().join("store"), directory.join("store")).unwrap();
         std::fs::write(directory.join("log"), &files.log).unwrap();
         std::fs::write(directory.join("index"), &files.index).unwrap();
-        let seams = Seams { boot_id: Some([3, number]), ..seams };
-        let cache = FileCache::builder().seams(seams).open(&directory).unwrap();
+        let environment = system.clone().in_boot([3, number]).environment();
+        let cache = FileCache::builder().environment(environment).open(&directory).unwrap();
         assert!(cache.opening().other_boot, "{:?}", cache.opening());
         let answer = look(&cache, &directory);
         drop(cache);
@@ -109,25 +109,19 @@ struct Growth {
     place: Place,
     random: Random,
     base: Files,
-    /// What a sync under way has flushed.
-    flushing: Files,
     /// Keys from 0 that are stored, and those that the last sync covered.
     stored: u64,
     covered: u64,
 }
 
 impl Growth {
-    /// Cuts before each flush of a sync. The log is flushed again only after both.
-    fn flush(&mut self, moment: SyncMoment) {
-        let now = Files::read(&self.place.first());
-        match moment {
-            SyncMoment::Log if self.flushing.index.is_empty() => self.flushing.log = now.log,
-            SyncMoment::Log => self.base = self.flushing.clone(),
-            SyncMoment::Index => self.flushing.index = now.index,
-            SyncMoment::Done => {
-                self.base = now;
-                self.flushing = Files::default();
-                self.covered = self.stored;
+    /// Cuts before each flush of a sync, and after it.
+    fn flush(&mut self, path: &Path, flush: Flush) {
+        if flush == Flush::Done {
+            let now = Files::read(&self.place.first());
+            match path.file_name().is_some_and(|name| name == "log") {
+                true => self.base.log = now.log,
+                false => self.base.index = now.index,
             }
         }
         if self.covered > 0 {
@@ -150,7 +144,7 @@ impl Growth {
                 let of = if self.random.one_in(2) { &now } else { &self.base };
                 files = files.with_log(part, of);
             }
-            self.place.after(&files, Seams::default(), |cache, _| {
+            self.place.after(&files, &Simulated::default(), |cache, _| {
                 let lost = |key: &u64| version(cache, *key).is_none() && *key < self.covered;
                 let lost: Vec<u64> = (0..self.stored).filter(lost).collect();
                 assert!(lost.is_empty(), "of {} keys, page {page} {one}: {lost:?}", self.covered);
@@ -165,20 +159,25 @@ fn a_split_that_no_sync_covers_loses_nothing_whichever_pages_were_written() {
         place: Place::new(),
         random: Random::new(common::seed()),
         base: Files::default(),
-        flushing: Files::default(),
         stored: 0,
         covered: 0,
     }));
     let told = growth.clone();
-    let hook = SyncHook(Arc::new(move |moment| {
-        told.lock().unwrap().flush(moment);
-    }));
-    let cache =
-        growth.lock().unwrap().place.create(Seams { sync_hook: Some(hook), ..Seams::default() });
+    let system = Simulated::default();
+    let cache = growth.lock().unwrap().place.create(&system);
+    let first = Files::read(&growth.lock().unwrap().place.first());
+    growth.lock().unwrap().base = first;
+    system.on_flush(move |path, flush| told.lock().unwrap().flush(path, flush));
+    let mut syncs = 0;
     // Page 0 fills up with what later splits left behind, until puts want those slots.
     for key in 0..3500 {
         insert(&cache, key, 1, 24);
+        let done = cache.stats().syncs;
         let mut known = growth.lock().unwrap();
+        if done > syncs {
+            // A put that found no slot but foreign ones: all before it is covered.
+            (known.covered, syncs) = (known.stored, done);
+        }
         known.stored = key + 1;
         if key > 2000 && key % 300 == 0 {
             known.cut();
@@ -186,6 +185,7 @@ fn a_split_that_no_sync_covers_loses_nothing_whichever_pages_were_written() {
         drop(known);
         if key == 180 {
             cache.sync().unwrap();
+            (growth.lock().unwrap().covered, syncs) = (key + 1, cache.stats().syncs);
         }
     }
     assert!(cache.stats().syncs > 1, "no put found foreign slots alone: {:?}", cache.stats());
@@ -196,7 +196,7 @@ fn a_split_that_no_sync_covers_loses_nothing_whichever_pages_were_written() {
 #[test]
 fn what_a_cut_took_back_is_not_taken_for_what_is_written_at_the_same_place_later() {
     let place = Place::new();
-    let cache = place.create(Seams::default());
+    let cache = place.create(&Simulated::default());
     let put = |cache: &FileCache, version| insert(cache, 7, version, 1000);
     // One key, so that every record fits every place; the log used up, so that segments are reused.
     (0..4000).for_each(|version| put(&cache, version));
@@ -206,7 +206,7 @@ fn what_a_cut_took_back_is_not_taken_for_what_is_written_at_the_same_place_later
     let now = Files::read(&place.first());
     // The records reached the disk, and nothing that names them.
     let cut = base.with_log(CONTROL..now.log.len(), &now);
-    place.after(&cut, Seams::default(), |cache, directory| {
+    place.after(&cut, &Simulated::default(), |cache, directory| {
         assert_eq!(version(cache, 7), Some(3999));
         cache.sync().unwrap();
         let base = Files::read(directory);
@@ -218,7 +218,7 @@ fn what_a_cut_took_back_is_not_taken_for_what_is_written_at_the_same_place_later
             // Now all that names records reached it, and they did not.
             let now = Files::read(directory);
             let cut = now.with_log(CONTROL..base.log.len(), &base);
-            let found = place.after(&cut, Seams::default(), |cache, _| version(cache, 7));
+            let found = place.after(&cut, &Simulated::default(), |cache, _| version(cache, 7));
             let may_be = |version| version == 3999 || (10_000..=newest).contains(&version);
             assert!(found.is_none_or(may_be), "version {found:?} is back");
         }
@@ -229,9 +229,8 @@ fn what_a_cut_took_back_is_not_taken_for_what_is_written_at_the_same_place_later
 #[test]
 fn an_older_version_that_a_split_left_does_not_outlive_the_newer() {
     let place = Place::new();
-    let clock = Arc::new(AtomicU64::new(1_700_000_000_000));
-    let seams = || Seams { clock: Some(clock.clone()), ..Seams::default() };
-    let cache = place.create(seams());
+    let system = Simulated::default().at(1_700_000_000_000);
+    let cache = place.create(&system);
     (0..150).for_each(|key| insert(&cache, key, 1, 24));
     cache.sync().unwrap();
     (1000..1800).for_each(|key| insert(&cache, key, 1, 24));
@@ -244,16 +243,16 @@ fn an_older_version_that_a_split_left_does_not_outlive_the_newer() {
         cache.insert_with_ttl(key.to_le_bytes(), new, Duration::from_secs(60)).unwrap();
     }
     let now = Files::read(&place.first());
-    let stored = clock.load(Ordering::Relaxed);
+    let stored = system.clock();
     // Upkeep comes to some of them sooner than to the decision which of two versions it is.
     let put = |cache: &FileCache| (5000..5030).for_each(|key| insert(cache, key, 1, 10_000));
     let maintain = |cache: &FileCache| assert!(cache.maintain().is_ok());
     for collect in [&maintain as &dyn Fn(&FileCache), &put] {
-        clock.store(stored, Ordering::Relaxed);
-        place.after(&now, seams(), |cache, _| {
+        system.set_clock(stored);
+        place.after(&now, &system, |cache, _| {
             let newer: Vec<u64> = (0..150).filter(|&key| version(cache, key) == Some(2)).collect();
             assert!(newer.len() > 100, "{newer:?}");
-            clock.fetch_add(3_600_000, Ordering::Relaxed);
+            system.advance(3_600_000);
             for &key in &newer {
                 assert_eq!(version(cache, key), None, "key {key}");
             }
@@ -273,14 +272,15 @@ fn upkeep_beside_the_first_sync_of_a_store_evicts_nothing() {
     let shared: Arc<Mutex<Option<FileCache>>> = Arc::default();
     let (told, done) = (shared.clone(), AtomicBool::new(false));
     // No free segment can be taken now: they wait for this sync.
-    let hook = SyncHook(Arc::new(move |_| {
+    let system = Simulated::default();
+    let cache = place.create(&system);
+    system.on_flush(move |_, _| {
         if !done.swap(true, Ordering::Relaxed) {
             let cache = told.lock().unwrap().take().unwrap();
             cache.maintain().unwrap();
             (50..60).for_each(|key| insert(&cache, key, 1, 500));
         }
-    }));
-    let cache = place.create(Seams { sync_hook: Some(hook), ..Seams::default() });
+    });
     *shared.lock().unwrap() = Some(cache.clone());
     (0..50).for_each(|key| insert(&cache, key, 1, 500));
     cache.sync().unwrap();

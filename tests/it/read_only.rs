@@ -7,7 +7,7 @@ use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use larder::internals::Seams;
+use larder::internals::{Environment, Simulated};
 use larder::{Builder, ErrorKind, FileCache};
 
 use crate::common;
@@ -31,8 +31,8 @@ fn reader() -> Builder {
     FileCache::builder().read_only(true)
 }
 
-fn other_boot(number: u64) -> Seams {
-    Seams { boot_id: Some([number, 2]), ..Seams::default() }
+fn other_boot(number: u64) -> Environment {
+    Simulated::default().in_boot([number, 2]).environment()
 }
 
 /// Uses everything that reads.
@@ -70,7 +70,7 @@ fn after_another_boot_a_private_copy_is_mended_and_the_files_stay() {
         let (path, cache) = store(dir.path());
         drop(cache);
         unchanged(&path, || {
-            let cache = reader().seams(other_boot(1)).open(&path).unwrap();
+            let cache = reader().environment(other_boot(1)).open(&path).unwrap();
             assert!(cache.opening().other_boot);
             read_all(&cache);
         });
@@ -126,8 +126,9 @@ fn writes_are_refused_and_a_computed_value_is_returned_all_the_same() {
     let dir = tempfile::tempdir().unwrap();
     let (path, writer) = store(dir.path());
     drop(writer);
-    for seams in [Seams::default(), other_boot(1)] {
-        let cache = reader().seams(seams).max_entries(1).create(true).open(&path).unwrap();
+    for environment in [Environment::default(), other_boot(1)] {
+        let cache =
+            reader().environment(environment).max_entries(1).create(true).open(&path).unwrap();
         unchanged(&path, || {
             let results = [
                 cache.insert("k", "v"),
@@ -212,9 +213,9 @@ fn what_others_do_after_mending_is_seen_by_a_reader_that_mended_a_copy_before() 
     let dir = tempfile::tempdir().unwrap();
     let (path, cache) = store(dir.path());
     drop(cache);
-    let early = reader().seams(other_boot(7)).open(&path).unwrap();
+    let early = reader().environment(other_boot(7)).open(&path).unwrap();
     read_all(&early);
-    let writer = FileCache::builder().seams(other_boot(7)).open(&path).unwrap();
+    let writer = FileCache::builder().environment(other_boot(7)).open(&path).unwrap();
     assert!(writer.opening().other_boot);
     for i in 0..COUNT {
         match i % 3 {
@@ -232,7 +233,7 @@ fn what_others_do_after_mending_is_seen_by_a_reader_that_mended_a_copy_before() 
     assert!(report.is_sound(), "{report:?}");
     // And once more, after yet another recovery.
     drop(writer);
-    let writer = FileCache::builder().seams(other_boot(8)).open(&path).unwrap();
+    let writer = FileCache::builder().environment(other_boot(8)).open(&path).unwrap();
     assert_eq!(early.get("late"), None);
     writer.insert("late", "new").unwrap();
     assert_eq!(early.len(), writer.len());
@@ -246,16 +247,17 @@ fn a_reader_that_opens_while_a_writer_mends_reads_what_is_there() {
     for round in 0..60 {
         let gone = round as u32 * 7;
         let start = Barrier::new(2);
-        let seams = other_boot(100 + round);
+        let environment = other_boot(100 + round);
         let (writer, cache) = std::thread::scope(|scope| {
             let writer = scope.spawn(|| {
                 start.wait();
-                let writer = FileCache::builder().seams(seams.clone()).open(&path).unwrap();
+                let writer =
+                    FileCache::builder().environment(environment.clone()).open(&path).unwrap();
                 assert!(writer.remove(gone.to_le_bytes()).unwrap());
                 writer
             });
             start.wait();
-            let cache = reader().seams(seams.clone()).open(&path).unwrap();
+            let cache = reader().environment(environment.clone()).open(&path).unwrap();
             for i in (gone + 1)..COUNT {
                 // While the writer recovers it, a read may miss.
                 if let Some(value) = cache.get(i.to_le_bytes()) {
@@ -287,7 +289,7 @@ fn again(name: &str, path: &Path, mut command: Command) {
 /// What the second run does: reads, as of this boot and as of another.
 fn read_again(path: &Path) {
     read_all(&reader().open(path).unwrap());
-    read_all(&reader().seams(other_boot(1)).open(path).unwrap());
+    read_all(&reader().environment(other_boot(1)).open(path).unwrap());
     let error = FileCache::open(path).unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Io | ErrorKind::ReadOnly), "{error}");
 }

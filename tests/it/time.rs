@@ -1,10 +1,8 @@
 //! Times to live, with a clock set by hand.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use larder::internals::Seams;
+use larder::internals::Simulated;
 use larder::{Builder, FileCache, Ttl};
 
 use crate::common::{self, Random, check, value};
@@ -15,25 +13,25 @@ const YEAR: u64 = 365 * 24 * 3_600_000;
 /// A store whose clock this test sets.
 struct Timed {
     _dir: tempfile::TempDir,
-    clock: Arc<AtomicU64>,
+    system: Simulated,
     cache: FileCache,
 }
 
 impl Timed {
     fn new(builder: Builder) -> Self {
         let dir = common::fast_directory();
-        let clock = Arc::new(AtomicU64::new(START));
-        let seams = Seams { clock: Some(clock.clone()), ..Seams::default() };
-        let cache = builder.max_processes(4).seams(seams).open(dir.path().join("cache")).unwrap();
-        Self { _dir: dir, clock, cache }
+        let system = Simulated::default().at(START);
+        let builder = builder.max_processes(4).environment(system.environment());
+        let cache = builder.open(dir.path().join("cache")).unwrap();
+        Self { _dir: dir, system, cache }
     }
 
     fn set(&self, millis: u64) {
-        self.clock.store(millis, Ordering::Relaxed);
+        self.system.set_clock(millis);
     }
 
     fn pass(&self, millis: u64) {
-        self.clock.fetch_add(millis, Ordering::Relaxed);
+        self.system.advance(millis);
     }
 
     fn put(&self, key: u64, length: usize, ttl: impl Into<Ttl>) {
@@ -111,7 +109,7 @@ fn a_clock_that_jumps_by_years_never_shows_an_expired_entry() {
     let mut hits = 0;
     for number in 0..30_000u64 {
         let key = random.below(400);
-        let now = store.clock.load(Ordering::Relaxed);
+        let now = store.system.clock();
         match random.below(200) {
             0 => store.set(
                 [0, 1, START - 30 * YEAR, START, START + 50 * YEAR, (1 << 48) - 2]

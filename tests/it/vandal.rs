@@ -155,8 +155,8 @@ pub fn beside_worse(directory: &Path, seed: u64) {
         vandal.tell("stop");
         assert_eq!(vandal.finish(), ["stopped"]);
         drop(cache);
-        let seams = larder::internals::Seams { boot_id: Some([7, 7]), ..Default::default() };
-        let cache = FileCache::builder().seams(seams).open(&path).unwrap();
+        let environment = larder::internals::Simulated::default().in_boot([7, 7]).environment();
+        let cache = FileCache::builder().environment(environment).open(&path).unwrap();
         let _ = cache.compact().map_err(|error| assert_is_clear(&error));
         cache.clear().unwrap();
         for key in 0..300u64 {

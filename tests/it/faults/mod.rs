@@ -1,6 +1,7 @@
 //! Faults: whatever the system refuses, an operation gives a result or a clear error, reads stay right,
 //! and once nothing is refused any more the store is as good as before.
 
+mod door;
 mod every_call;
 mod inject;
 mod places;

@@ -1,11 +1,10 @@
 //! What a disk refuses for ever: puts evict, or say why not; reads go on; and when it gives again, the
 //! store grows again, whatever the clock did meanwhile.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use larder::internals::Seams;
+use larder::internals::Simulated;
 use larder::{Durability, ErrorKind, FileCache};
 
 use super::inject::{self, Call};
@@ -42,9 +41,11 @@ fn a_disk_that_gives_nothing_more_makes_puts_evict_and_reads_go_on() {
     for errno in [libc::ENOSPC, libc::EDQUOT, libc::EIO] {
         let dir = fast_directory();
         let path = dir.path().join("cache");
-        let clock = Arc::new(AtomicU64::new(START));
-        let seams = Seams { clock: Some(clock.clone()), ..Seams::default() };
-        let builder = FileCache::builder().max_bytes(8 << 20).max_processes(4).seams(seams);
+        let system = Simulated::default().at(START);
+        let builder = FileCache::builder()
+            .max_bytes(8 << 20)
+            .max_processes(4)
+            .environment(system.environment());
         let cache = builder.open(&path).unwrap();
         let refuses = AtomicBool::new(false);
         let decide =
@@ -71,7 +72,7 @@ fn a_disk_that_gives_nothing_more_makes_puts_evict_and_reads_go_on() {
             assert!(errno == libc::EIO || evictions > 1000);
             assert!(inject::unharmed(|| disk(&path)) <= taken, "it grew");
             // The clock went back for years, when a full disk was noted a moment ago.
-            clock.store(START - 30 * YEAR, Ordering::Relaxed);
+            system.set_clock(START - 30 * YEAR);
             refuses.store(false, Ordering::Relaxed);
             put(&cache, 10_000, 3000, ErrorKind::Full);
             assert!(inject::unharmed(|| disk(&path)) > taken + (1 << 20), "it does not grow again");
@@ -167,17 +168,16 @@ fn entries_gone_before(cache: &FileCache, entries: u64) -> u64 {
 #[test]
 fn a_clock_that_jumps_by_years_neither_stops_syncs_nor_brings_them_with_each_put() {
     let dir = fast_directory();
-    let clock = Arc::new(AtomicU64::new(START));
-    let seams = Seams { clock: Some(clock.clone()), ..Seams::default() };
+    let system = Simulated::default().at(START);
     let cache = FileCache::builder()
         .max_bytes(8 << 20)
         .max_processes(4)
-        .seams(seams)
+        .environment(system.environment())
         .durability(Durability::Every(Duration::from_secs(10)))
         .open(dir.path().join("cache"))
         .unwrap();
     let puts = |now: u64| {
-        clock.store(now, Ordering::Relaxed);
+        system.set_clock(now);
         let before = cache.stats().syncs;
         put(&cache, 0, 50, ErrorKind::Full);
         cache.stats().syncs - before

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Barrier, mpsc};
 use std::time::Instant;
 
-use larder::internals::{Seams, SyncHook, SyncMoment};
+use larder::internals::{Flush, SECTOR, Simulated, What};
 use larder::{Builder, Durability, Error, ErrorKind, FileCache};
 
 use super::inject;
@@ -19,14 +19,13 @@ const SYNCS_DONE: u64 = 0x108;
 /// The control word that is 1 once creation is complete.
 const CREATED: u64 = 0x20;
 const PAGE: usize = 4096;
-const SECTOR: usize = 512;
 
 fn builder() -> Builder {
     FileCache::builder().max_bytes(3 << 20).max_processes(4).segment_size(64 << 10)
 }
 
 fn after_boot(number: u64) -> Builder {
-    FileCache::builder().seams(Seams { boot_id: Some([3, number]), ..Seams::default() })
+    FileCache::builder().environment(Simulated::default().in_boot([3, number]).environment())
 }
 
 fn syncs_done(path: &Path) -> u64 {
@@ -119,15 +118,16 @@ fn a_sync_beside_one_that_fails_does_not_succeed() {
     let (said, heard, waits) =
         (std::sync::Mutex::new(said), std::sync::Mutex::new(heard), failed.clone());
     let second = std::thread::current().id();
-    let hook = SyncHook(Arc::new(move |moment| {
-        if std::thread::current().id() == second && moment == SyncMoment::Index {
+    drop(builder().open(&path).unwrap());
+    let system = Simulated::default();
+    let slow = FileCache::builder().environment(system.environment()).open(&path).unwrap();
+    system.on_flush(move |path, flush| {
+        let at_index = path.ends_with("index") && flush == Flush::Begins;
+        if at_index && std::thread::current().id() == second {
             let _ = said.lock().unwrap().send(());
             waits.wait();
         }
-    }));
-    drop(builder().open(&path).unwrap());
-    let seams = Seams { sync_hook: Some(hook), ..Seams::default() };
-    let slow = FileCache::builder().seams(seams).open(&path).unwrap();
+    });
     let cache = builder().open(&path).unwrap();
     cache.insert("k", "v").unwrap();
     let done = syncs_done(&path);
@@ -183,51 +183,34 @@ fn a_sync_makes_the_names_durable_that_a_failed_creation_left() {
     }
 }
 
-/// The bytes of both files at a moment.
-type Moment = [Vec<u8>; 2];
-
-fn moment(path: &Path) -> Moment {
-    ["log", "index"].map(|name| std::fs::read(path.join(name)).unwrap())
-}
-
 /// The directory as a power cut may leave it: each page, or sector of one, as of any of the moments.
-fn cut(from: &Path, to: &Path, moments: &[Moment], random: &mut Random) {
+fn cut(system: &Simulated, from: &Path, to: &Path, random: &mut Random) {
     std::fs::create_dir(to).unwrap();
-    std::fs::copy(from.join("store"), to.join("store")).unwrap();
     let style = random.below(4);
-    for (file, name) in ["log", "index"].into_iter().enumerate() {
-        let files: Vec<&[u8]> = moments.iter().map(|moment| &moment[file][..]).collect();
-        let length = files.iter().map(|bytes| bytes.len()).max().unwrap();
-        let mut bytes = vec![0; length];
-        for (page, target) in bytes.chunks_mut(PAGE).enumerate() {
-            let mut from = match (style, file) {
-                (1, 0) | (2, 1) => 0,
-                (1, 1) | (2, 0) => files.len() - 1,
-                _ => random.below(files.len() as u64) as usize,
-            };
-            let mixed = style == 3 && random.one_in(8);
-            for (sector, target) in target.chunks_mut(SECTOR).enumerate() {
-                if mixed {
-                    from = random.below(files.len() as u64) as usize;
-                }
-                let at = page * PAGE + sector * SECTOR;
-                if let Some(source) = files[from].get(at..at + target.len()) {
-                    target.copy_from_slice(source);
-                }
-            }
+    let (mut chosen, mut mixed) = (0, false);
+    let choose = |name: &str, sector: usize, versions: usize| {
+        let is_first = sector.is_multiple_of(PAGE / SECTOR);
+        if is_first {
+            mixed = style == 3 && random.one_in(8);
         }
-        std::fs::write(to.join(name), bytes).unwrap();
-    }
+        if is_first || mixed {
+            chosen = random.below(versions as u64) as usize;
+        }
+        match (style, name) {
+            (_, "store") | (1, "index") | (2, "log") => versions - 1,
+            (1, "log") | (2, "index") => 0,
+            _ => chosen,
+        }
+    };
+    system.forget(from, to, choose).unwrap();
 }
 
 /// Keys below are not touched after the sync that succeeds.
 const UNTOUCHED: u64 = 200;
 const KEYS: u64 = 700;
 
-/// Overwrites, removes and compacts on a disk that fails every flush; the moments that pages may be
-/// as of, and the first version that each touched key may have.
-fn wear(path: &Path, cache: &FileCache, random: &mut Random) -> (Vec<Moment>, u64) {
-    let mut moments = vec![inject::unharmed(|| moment(path))];
+/// Overwrites, removes and compacts on a disk that fails every flush; how often one was refused.
+fn wear(system: &Simulated, cache: &FileCache, random: &mut Random) -> u64 {
     let mut refused = 0;
     for number in 0..4000u64 {
         let key = UNTOUCHED + random.below(KEYS - UNTOUCHED);
@@ -245,12 +228,11 @@ fn wear(path: &Path, cache: &FileCache, random: &mut Random) -> (Vec<Moment>, u6
             expect_failed(&error);
             refused += 1;
         }
-        if random.one_in(800) && moments.len() < 6 {
-            moments.push(inject::unharmed(|| moment(path)));
+        if random.one_in(800) {
+            system.note_moment();
         }
     }
-    moments.push(inject::unharmed(|| moment(path)));
-    (moments, refused)
+    refused
 }
 
 #[test]
@@ -263,7 +245,8 @@ fn a_power_cut_after_syncs_that_failed_costs_nothing_that_an_earlier_one_covered
         let mut random = Random::new(seed.wrapping_add(cuts));
         let dir = fast_directory();
         let path = dir.path().join("cache");
-        let cache = builder().open(&path).unwrap();
+        let system = Simulated::default().remembering();
+        let cache = builder().environment(system.environment()).open(&path).unwrap();
         for key in 0..KEYS {
             cache.insert(key.to_le_bytes(), value(key, 0, 500)).unwrap();
         }
@@ -272,29 +255,31 @@ fn a_power_cut_after_syncs_that_failed_costs_nothing_that_an_earlier_one_covered
             cache.insert(key.to_le_bytes(), value(key, 1, length)).unwrap();
         }
         cache.sync().unwrap();
-        let broken = AtomicBool::new(true);
-        let Some((moments, refused)) =
-            with_a_broken_disk(&broken, 0, || wear(&path, &cache, &mut random))
-        else {
-            return;
-        };
-        assert!(refused > 0);
+        let flushes = [What::Sync, What::SyncDirectory];
+        let broken = || std::io::Error::from_raw_os_error(libc::EIO);
+        system.refuse(move |call| flushes.contains(&call.what).then(broken));
+        assert!(wear(&system, &cache, &mut random) > 0);
         let evicted = cache.stats().evictions;
         assert_eq!(evicted, 0, "there was room: {:?}", cache.stats());
         for _ in 0..8 {
             cuts += 1;
             let to = dir.path().join(cuts.to_string());
-            cut(&path, &to, &moments, &mut random);
-            let cache = after_boot(cuts).open(&to).unwrap();
-            for key in 0..KEYS {
-                let version = cache.get(key.to_le_bytes()).map(|bytes| check(key, &bytes));
-                if key < UNTOUCHED {
-                    assert_eq!(version, Some(1), "cut {cuts}: key {key} was synced");
-                }
-                assert_ne!(version, Some(0), "cut {cuts}: key {key} came back");
-            }
+            cut(&system, &path, &to, &mut random);
+            examine(cuts, &to);
             std::fs::remove_dir_all(&to).unwrap();
         }
     }
     common::evidence("faults", cuts, "power cuts after syncs that failed");
+}
+
+/// What the last sync that succeeded covered is there, and nothing that it had covered the end of.
+fn examine(cuts: u64, directory: &Path) {
+    let cache = after_boot(cuts).open(directory).unwrap();
+    for key in 0..KEYS {
+        let version = cache.get(key.to_le_bytes()).map(|bytes| check(key, &bytes));
+        if key < UNTOUCHED {
+            assert_eq!(version, Some(1), "cut {cuts}: key {key} was synced");
+        }
+        assert_ne!(version, Some(0), "cut {cuts}: key {key} came back");
+    }
 }

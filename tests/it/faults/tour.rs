@@ -4,11 +4,9 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use larder::internals::Seams;
+use larder::internals::Simulated;
 use larder::{Builder, Durability, Error, ErrorKind, FileCache, Ttl};
 
 use super::inject::unharmed;
@@ -26,9 +24,8 @@ type Versions = Vec<Option<u64>>;
 
 pub struct Tour {
     directory: PathBuf,
-    clock: Arc<AtomicU64>,
+    system: Simulated,
     random: Random,
-    on_disk: bool,
     expected: BTreeMap<u64, Versions>,
     expiry: BTreeMap<u64, u64>,
     version: u64,
@@ -43,11 +40,18 @@ pub struct Tour {
 
 impl Tour {
     pub fn new(directory: &Path, seed: u64) -> Self {
+        Self::on(Simulated::default(), directory, seed)
+    }
+
+    /// A tour on a system that may refuse something.
+    pub fn on(system: Simulated, directory: &Path, seed: u64) -> Self {
+        let system = system.at(START);
+        let on_disk = seed.is_multiple_of(2);
+        let system = if on_disk { system.on_file_system(EXT4) } else { system };
         Self {
             directory: directory.to_owned(),
-            clock: Arc::new(AtomicU64::new(START)),
+            system,
             random: Random::new(seed),
-            on_disk: seed.is_multiple_of(2),
             expected: BTreeMap::new(),
             expiry: BTreeMap::new(),
             version: 0,
@@ -59,14 +63,11 @@ impl Tour {
     }
 
     fn builder(&self) -> Builder {
-        let seams = Seams {
-            clock: Some(self.clock.clone()),
-            // The first is the kernel's.
-            boot_id: (self.boot > 0).then_some([7, self.boot]),
-            file_system: self.on_disk.then_some(EXT4),
-            ..Seams::default()
-        };
-        FileCache::builder().seams(seams).lock_timeout(Duration::from_millis(200))
+        let system = self.system.clone();
+        // The first is the kernel's.
+        let system = if self.boot > 0 { system.in_boot([7, self.boot]) } else { system };
+        let patience = Duration::from_millis(200);
+        FileCache::builder().environment(system.environment()).lock_timeout(patience)
     }
 
     /// The builder of a new store.
@@ -118,7 +119,7 @@ impl Tour {
                 *self.may_be(key) = vec![Some(version)];
                 self.expiry.remove(&key);
                 if let Ttl::After(time) = ttl {
-                    let until = self.clock.load(Ordering::Relaxed) + time.as_millis() as u64;
+                    let until = self.system.clock() + time.as_millis() as u64;
                     self.expiry.insert(key, until);
                 }
                 let found = cache.get(key.to_le_bytes()).map(|bytes| check(key, &bytes));
@@ -148,7 +149,7 @@ impl Tour {
             0 => cache.view(name).map(|view| check(key, &view)),
             _ => cache.get(name).map(|bytes| check(key, &bytes)),
         };
-        let now = self.clock.load(Ordering::Relaxed);
+        let now = self.system.clock();
         let is_expired = self.expiry.get(&key).is_some_and(|&until| until <= now);
         let may_be = self.may_be(key);
         if version.is_none() {
@@ -214,7 +215,7 @@ impl Tour {
         for key in 2000..2100 {
             self.put(&cache, key, 1000, Duration::from_secs(5));
         }
-        self.clock.fetch_add(70_000, Ordering::Relaxed);
+        self.system.advance(70_000);
         self.note(cache.maintain());
         self.sync(&cache);
         self.read_all(&cache);

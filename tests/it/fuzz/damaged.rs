@@ -1,7 +1,6 @@
 //! Operations on a store that is damaged before and in between: each ends, with right bytes, a miss or a
 //! clear error.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use arbitrary::{Result, Unstructured};
@@ -132,7 +131,7 @@ impl<'a> Use<'a> {
                 assert!(!cleared || found.is_none() || self.damaged, "{key} was cleared");
             }
             17 => {
-                self.sample.clock.fetch_add(input.int_in_range(0..=4_000_000)?, Ordering::Relaxed);
+                self.sample.system.advance(input.int_in_range(0..=4_000_000)?);
             }
             18 => {
                 self.version += 1;

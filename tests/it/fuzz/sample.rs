@@ -4,11 +4,10 @@
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use larder::internals::Seams;
+use larder::internals::Simulated;
 use larder::internals::identity::Identity;
 use larder::{Builder, FileCache};
 
@@ -29,7 +28,7 @@ pub struct Sample {
     /// What its file `store` says.
     pub identity: Identity,
     /// What its clock shows.
-    pub clock: Arc<AtomicU64>,
+    pub system: Simulated,
     store: Vec<u8>,
     files: [Content; 2],
 }
@@ -75,13 +74,14 @@ pub fn home() -> &'static Path {
 
 impl Sample {
     pub fn new(path: &Path, number: usize) -> Self {
-        let clock = Arc::new(AtomicU64::new(NOW));
+        let words = [3, 5, 0x51E1_93BA_7C44_D2F7];
+        let system = Simulated::default().at(NOW).in_boot(BOOT).with_random(words);
         let builder = FileCache::builder()
             .max_bytes(3 << 19)
             .max_entries(if number == 1 { u64::MAX } else { 400 })
             .max_processes(2)
             .segment_size(64 << 10)
-            .seams(Seams { random: Some([3, 5, 0x51E1_93BA_7C44_D2F7]), ..seams(&clock, BOOT) });
+            .environment(system.environment());
         let cache = builder.open(path).unwrap();
         if number == 2 {
             for key in 0..50u64 {
@@ -110,7 +110,7 @@ impl Sample {
         Self {
             path: path.to_owned(),
             identity: Identity::decode(&store).unwrap(),
-            clock,
+            system,
             store,
             files: NAMES.map(|name| Content::of(&fs::read(path.join(name)).unwrap())),
         }
@@ -118,7 +118,7 @@ impl Sample {
 
     /// Puts the files' bytes back, into the same files, so that the boot stays the same.
     pub fn restore(&self) {
-        self.clock.store(NOW, Ordering::Relaxed);
+        self.system.set_clock(NOW);
         fs::write(self.path.join("store"), &self.store).unwrap();
         for (name, content) in NAMES.iter().zip(&self.files) {
             let (path, kept) = (self.path.join(name), self.path.with_extension(name));
@@ -135,12 +135,9 @@ impl Sample {
     pub fn builder(&self, boot_id: [u64; 2]) -> Builder {
         // Where damage says that somebody holds the lock, it is not let go.
         let patience = Duration::from_millis(1);
-        FileCache::builder().lock_timeout(patience).seams(seams(&self.clock, boot_id))
+        let system = self.system.clone().in_boot(boot_id);
+        FileCache::builder().lock_timeout(patience).environment(system.environment())
     }
-}
-
-fn seams(clock: &Arc<AtomicU64>, boot_id: [u64; 2]) -> Seams {
-    Seams { clock: Some(clock.clone()), boot_id: Some(boot_id), ..Seams::default() }
 }
 
 impl Content {

@@ -1,10 +1,8 @@
 //! Carries operations out on a store and its oracle, and compares after each.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use larder::internals::Seams;
+use larder::internals::Simulated;
 use larder::{Builder, Durability, ErrorKind, FileCache, Stats, Ttl, View};
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
@@ -27,7 +25,7 @@ pub fn fault(what: &str) -> impl FnOnce(larder::Error) -> TestCaseError + use<'_
 pub struct Player {
     pub(super) form: Form,
     pub(super) dir: tempfile::TempDir,
-    pub(super) clock: Arc<AtomicU64>,
+    pub(super) system: Simulated,
     pub(super) boot: u64,
     pub(super) durability: Durability,
     pub(super) handles: Vec<FileCache>,
@@ -56,7 +54,7 @@ impl Player {
         let mut player = Self {
             form,
             dir,
-            clock: Arc::new(AtomicU64::new(START)),
+            system: Simulated::default().at(START),
             boot: 1,
             durability: match plan.syncs {
                 Syncs::Never | Syncs::First => Durability::OsDecides,
@@ -101,12 +99,8 @@ impl Player {
     }
 
     pub(super) fn builder(&self) -> Builder {
-        let seams = Seams {
-            clock: Some(self.clock.clone()),
-            boot_id: Some([9, self.boot]),
-            ..Seams::default()
-        };
-        FileCache::builder().seams(seams).durability(self.durability)
+        let system = self.system.clone().in_boot([9, self.boot]);
+        FileCache::builder().environment(system.environment()).durability(self.durability)
     }
 
     pub(super) fn cache(&self) -> FileCache {
@@ -114,7 +108,7 @@ impl Player {
     }
 
     pub(super) fn now(&self) -> u64 {
-        self.clock.load(Ordering::Relaxed)
+        self.system.clock()
     }
 
     /// Looks at the store in numbers: what the handle in use counted is added by that, and others
@@ -348,7 +342,7 @@ impl Player {
             Time::Far(true) => (now + CENTURY).min(NEVER - CENTURY),
             Time::Far(false) => 0,
         };
-        self.clock.store(then, Ordering::Relaxed);
+        self.system.set_clock(then);
         self.oracle.at(then);
         match time {
             Time::Until(key) => self.read(&self.cache(), key, Read::Get),

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use larder::FileCache;
-use larder::internals::pass_for;
 
 use super::role::{MAX_BYTES, builder};
 use super::shadow::Shadow;
 use crate::common::{Random, check, disk, value};
+use crate::copies::pass_for;
 
 /// Where the lock word stands in the log, and its phases (see `format.md`).
 pub const LOCK: usize = 0x080;

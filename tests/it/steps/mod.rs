@@ -17,9 +17,8 @@ pub use role::stepped;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use larder::internals::pass_for;
-
 use crate::common::{self, Random, value};
+use crate::copies::pass_for;
 use examine::{COMMIT, Contents, Examiner, HELD, LOCK, Rule, read_all};
 use operations::{Operation, open, operations};
 use role::MAX_PROCESSES;

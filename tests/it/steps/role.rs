@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use larder::internals::Seams;
+use larder::internals::Simulated;
 use larder::{Builder, FileCache};
 
 use crate::children::{listen, say};
@@ -20,7 +20,7 @@ pub fn builder(entries: u64, boot: u64) -> Builder {
         .max_bytes(MAX_BYTES)
         .max_processes(MAX_PROCESSES)
         .segment_size(64 << 10)
-        .seams(Seams { boot_id: Some([7, boot]), ..Seams::default() });
+        .environment(Simulated::default().in_boot([7, boot]).environment());
     if entries > 0 { builder.max_entries(entries) } else { builder }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use larder::FileCache;
-use larder::internals::Seams;
+use larder::internals::{Environment, Simulated};
 
 use crate::data::Key;
 use crate::peer::{About, Peer, Processes, Setup};
@@ -23,8 +23,11 @@ struct Larder(FileCache);
 
 fn open(setup: &Setup) -> Result<Box<dyn Peer>> {
     let builder = FileCache::builder().max_bytes(setup.max_bytes.unwrap_or_else(|| setup.ample()));
-    let boot_id = setup.other_boot.then_some(OTHER_BOOT);
-    let builder = builder.seams(Seams { boot_id, ..Seams::default() });
+    let environment = match setup.other_boot {
+        true => Simulated::default().in_boot(OTHER_BOOT).environment(),
+        false => Environment::default(),
+    };
+    let builder = builder.environment(environment);
     Ok(Box::new(Larder(builder.open(setup.directory.join("cache"))?)))
 }
 
