@@ -1,8 +1,8 @@
 //! The index: lookups in the hash table over shared words.
 //!
-//! Nothing here locks. A reader that misses reads the number of pages again and looks once more if
-//! the page of its key has changed meanwhile; slots change by transactions, but for the frequency,
-//! which a reader raises by one exact compare-and-swap.
+//! Nothing here locks. A reader that misses reads the number of pages again. If the page of its key
+//! has changed meanwhile, it looks once more. Slots change by transactions, but for the frequency: a
+//! reader raises that by one exact compare-and-swap.
 
 use crate::format::control::{self, Geometry};
 use crate::format::intent::WordAt;
@@ -18,7 +18,7 @@ pub struct Index<'a, W> {
     geometry: &'a Geometry,
 }
 
-// Derived, they would ask for words that can be copied.
+// A derived `Clone` would ask for words that can be cloned.
 impl<W> Clone for Index<'_, W> {
     #[inline]
     fn clone(&self) -> Self {
@@ -56,8 +56,8 @@ impl<'a, W: Words> Index<'a, W> {
         Self { words, geometry }
     }
 
-    /// Its pages: at least those of its creation, at most those that tags can tell apart and that are
-    /// there. Whatever damage makes of the word, nobody goes round pages that there are not.
+    /// How many pages it has: at least those of its creation, at most those that tags can tell apart
+    /// and that the file has. So a damaged word sends nobody to pages that do not exist.
     #[inline]
     pub fn pages(&self) -> u64 {
         let first = 1 << self.geometry.level;
@@ -156,7 +156,7 @@ impl<'a, W: Words> Index<'a, W> {
         if frequency < FREQUENCY_LIMIT {
             let raised = found.slot.with_frequency(frequency + 1);
             let at = self.at(found.page, found.position);
-            // If it changed, somebody else was here: one bump less is no harm.
+            // If it has changed, somebody else was here: one bump less does no harm.
             let _ = self.words.exchange(at, found.slot.word(), raised.word());
         }
     }
@@ -223,7 +223,7 @@ impl<W: Words> Groups<'_, W> {
         (0..GROUPS_SLOTS).map(|number| self.at(number))
     }
 
-    /// A bit for each slot that has the key's tag, as empty ones have for tag 0.
+    /// A bit for each slot that has the key's tag. (If that is 0, empty slots have it too.)
     #[inline]
     pub fn equal(&self) -> u32 {
         // Both at once: in which of them the key is cannot be foreseen.

@@ -7,10 +7,10 @@
 //!    shared is stored, so whoever waits 5 ms robs it without asking.
 //! 2. It writes the list, the *intent*, into its own process row; `HELD -> COMMIT`. If that fails
 //!    it was robbed, and starts over.
-//! 3. It stores the words, then `FREE` with the next sequence. If it dies in between, the next one
-//!    who waits copies the intent, makes itself the owner (`COMMIT(x, q) -> COMMIT(me, q + 1)`) and
-//!    stores the words again: absolute values, so it does not matter how many were stored before,
-//!    and whether the taker dies in turn.
+//! 3. It stores the words, then `FREE` with the next sequence. If it dies in between, whoever waits
+//!    takes over: it copies the intent, makes itself the owner (`COMMIT(x, q) -> COMMIT(me, q + 1)`),
+//!    and stores the words again. The values are absolute, so it does not matter how many of them
+//!    were stored before, nor whether the taker dies in turn.
 //!
 //! Every change of `L` is a compare-and-swap on the exact word. Nothing is computed, allocated,
 //! faulted in or copied while it is held.
@@ -27,10 +27,10 @@ use crate::format::page::{Home, PAGE_SLOTS, PageId};
 use crate::format::slot::{Slot, TAG_BITS};
 use crate::sys::words::Words;
 
-/// The words that a transaction is to store: each place once, with its newest value.
+/// The words that a transaction is to store: each word once, with its newest value.
 #[derive(Clone, Copy, Debug)]
 pub struct Changes {
-    /// Places and values by turns, as in an intent.
+    /// Offsets and values by turns, as in an intent.
     pairs: [[u64; 2]; INTENT_WORDS],
     count: usize,
 }
@@ -85,7 +85,7 @@ impl Changes {
         self.count == 0
     }
 
-    /// Places and values.
+    /// The words and their values.
     pub fn iter(&self) -> impl Iterator<Item = (WordAt, u64)> + '_ {
         self.as_pairs().iter().map(|&[at, value]| (WordAt::from_raw(at), value))
     }
@@ -150,7 +150,8 @@ pub struct Held<'t, 'a, W: Words, L> {
 }
 
 impl<'a, W: Words, L: Liveness> Transactions<'a, W, L> {
-    /// Takes the lock, over a robbed or dead owner if need be.
+    /// Takes the lock. An owner that does not move and has not committed is robbed; what a dead one has
+    /// committed is finished first.
     pub fn hold<'t>(&'t self, patience: &mut impl Patience) -> Result<Held<'t, 'a, W, L>, Stuck> {
         loop {
             let raw = self.words.load(control::LOCK);
@@ -181,8 +182,8 @@ impl<'a, W: Words, L: Liveness> Transactions<'a, W, L> {
 
     /// Finishes what a dead owner was storing.
     fn take_over(&self, raw: u64, found: LockWord) {
-        // Copied before the swap: once the word names us, a taker after us reads our slot.
-        // An owner that there cannot be has none: where it would stand are records.
+        // Copied before the swap: once the word names us, a taker after us reads our row.
+        // An owner that cannot exist has no intent: where its row would be are records.
         let head = if found.owner.get() < self.geometry.max_processes {
             self.words.load(self.geometry.intent_at(found.owner, 0))
         } else {
@@ -203,8 +204,8 @@ impl<'a, W: Words, L: Liveness> Transactions<'a, W, L> {
         }
     }
 
-    /// Before a process row is used by a new owner: finishes or undoes what the lock word says of
-    /// its last one.
+    /// To be called before a new owner uses a process row: finishes or undoes what the lock word says
+    /// of the row's last owner.
     pub fn settle_row(&self) {
         loop {
             let raw = self.words.load(control::LOCK);
@@ -333,7 +334,7 @@ fn split(words: &impl Words, geometry: &Geometry, page: PageId) {
     }
     if words.load(control::PAGES) == page.get() + 1 && words.load(control::SYNCS) == 0 {
         for first in steps() {
-            // Told first, then emptied: which ones they are cannot be foreseen.
+            // First told, then emptied: the processor cannot foresee which slots move.
             let bit = |(number, word)| u64::from(moves(word)) << number;
             let mut moved: u64 = slots(first).iter().enumerate().map(bit).sum();
             while moved != 0 {

@@ -1,6 +1,6 @@
 //! Opening the store that a verb works on.
 //!
-//! A verb that only reads opens it with `read_only`: it modifies nothing, takes no process slot, and
+//! A verb that only reads opens it with `read_only`: it modifies nothing, takes no process row, and
 //! works where nothing can be written.
 
 use std::path::Path;

@@ -1,9 +1,9 @@
 //! Whose turn it is to compute a value: one caller's, over all threads and processes.
 //!
-//! The caller who computes holds a byte lock that ends with its process, so a killed one is taken
-//! over from; within the process a table stands before it, since byte locks do not part threads. A
-//! thread that is computing already only tries a second fill, and computes without it if it cannot
-//! have it: so no circle of waiting threads can close.
+//! The caller who computes holds a byte lock that ends with its process: if that is killed, another
+//! computes. Byte locks do not keep threads apart, so within the process a table stands before them. A
+//! thread that is computing already never waits for a second fill: it tries once, and computes without
+//! the lock if it cannot have it. So no circle of waiting threads can close.
 
 use std::cell::RefCell;
 use std::collections::HashMap;

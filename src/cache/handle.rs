@@ -75,7 +75,8 @@ impl Builder {
     /// - `Damaged`: a file is missing, damaged or another store's. Nothing is touched.
     /// - `Unsupported`: a network file system or FUSE.
     /// - `Full`: the disk has no room for an empty store.
-    /// - `Busy`: as many processes as may be are attached, or another process is creating, recovering or resizing.
+    /// - `Busy`: as many processes as may be are attached, or another process is creating, recovering or
+    ///   resizing.
     /// - `Io`: the operating system refuses something.
     pub fn open(&self, directory: impl AsRef<Path>) -> Result<FileCache> {
         FileCache::from_request(self.request(directory.as_ref()))

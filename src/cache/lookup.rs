@@ -5,7 +5,7 @@
 //! | answer | the key's entry, current, its bytes whole | it is returned |
 //! | dead | the key's entry, expired or cleared | a miss |
 //! | not ours | another key's record | the next slot |
-//! | look again | no record any more, or bytes that are not whole | the next slot; if none answers, all of it again |
+//! | look again | no record any more, or bytes not whole | the next slot; if none answers, all again |
 
 use super::process::Process;
 use crate::format::record::KEY_LIMIT;

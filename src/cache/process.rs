@@ -29,7 +29,7 @@ pub struct Process {
     durability: Durability,
     /// What its store is a private copy of.
     source: Option<SourceWatch>,
-    /// What a reader goes on with once its private copy of the store is out of date: one a recovery.
+    /// What a reader goes on with once its private copy of the store is out of date: one for each recovery.
     next: OnceLock<Box<Process>>,
 }
 
@@ -38,7 +38,7 @@ pub struct Process {
 pub struct Deferred(Mutex<Option<Error>>);
 
 impl Process {
-    /// Of a store that was opened.
+    /// This process's part of a handle to a store that was opened.
     pub fn new(opened: Opened, durability: Durability) -> Self {
         let Opened { session, barrier, source, .. } = opened;
         Self {

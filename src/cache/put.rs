@@ -25,7 +25,7 @@ impl FileCache {
     /// - `ReadOnly`, `Io`.
     ///
     /// After an error the old value is still there; after one of the sync that
-    /// [`Durability::EachWrite`] asks for, the new one is.
+    /// [`crate::Durability::EachWrite`] asks for, the new one is.
     pub fn insert(&self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<()> {
         self.insert_with_ttl(key, value, Ttl::Default)
     }

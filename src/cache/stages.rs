@@ -2,8 +2,8 @@
 //!
 //! What is *prepared* can be stored: its lengths fit, its hash is known. It is *written* where there is
 //! room, made if need be; nobody sees it yet. *Publishing* makes it the key's entry in one step, if what
-//! was known of the key still holds; whoever stores under a condition asks for it again where it does not.
-//! After that the entry is stored, and no error takes that back.
+//! was known of the key still holds; if it does not, the key is located again. After that the entry is
+//! stored, and no error takes that back.
 
 use super::process::Process;
 use crate::config::Ttl;

@@ -12,8 +12,8 @@ use crate::session::{Count, pins};
 use crate::store::Record;
 use crate::sys::fork;
 
-/// Views of this part of the segments at a time, in all processes together, are in place; further
-/// ones are copies, so that views cannot keep the cache from reusing its space.
+/// While views pin this part of the segments, in all processes together, further views are copies: so
+/// views cannot keep the cache from reusing its space.
 const PINNED_PART: u32 = 4;
 
 /// A value, read in place where that is possible.
@@ -78,7 +78,7 @@ impl FileCache {
 }
 
 impl Process {
-    /// Pins a record's segment, if that may be and it is still what it was.
+    /// Pins a record's segment, if another one may be pinned and this one is still what it was.
     fn pin(&self, record: &Record) -> bool {
         let (segment, generation) = (record.spot.segment, record.spot.generation);
         self.may_pin()

@@ -1,6 +1,6 @@
-//! Duplicates: slots of one page and tag that may name two versions of a key, which a power cut leaves
-//! where the new slot reached the disk and the emptied old one did not. Until it is decided which is the
-//! newer, the older would be back when that goes.
+//! Duplicates: slots of one page and tag that may name two versions of a key. A power cut leaves them where
+//! the new slot reached the disk and the emptied old one did not. Until it is decided which version is the
+//! newer, the older one would be back when the newer goes.
 
 use super::release::evict;
 use crate::error::Result;
@@ -10,7 +10,7 @@ use crate::session::{Decision, Session};
 use crate::store::Store;
 
 /// Decides the duplicates on one page: of slots that may be versions of one key, the one with the lower
-/// LSN goes, and those left lose their mark. One whose record cannot be read keeps it.
+/// LSN goes, and those left lose their duplicate bit. A slot whose record cannot be read keeps it.
 pub fn resolve_duplicates(session: &Session, page: PageId) -> Result<()> {
     let store = &session.store;
     let duplicates = store.index().live_on(page).filter(|found| found.slot.is_duplicate());

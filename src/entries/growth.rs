@@ -1,4 +1,4 @@
-//! Growth of the index: a page is split off with a put, where entries want it and the limit has room.
+//! Growth of the index: a put splits off a page, if there are enough entries for it and the limit has room.
 
 use crate::error::{ErrorKind, Result};
 use crate::format::control;
@@ -14,7 +14,8 @@ pub const GROWTH_LIMIT: u64 = 512 << 10;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Backed(u64);
 
-/// Splits the next page if the index wants it and has room; whether the store's limit is in the way.
+/// Splits the next page if the index wants one and has room for it; `true` if the store's limit is in the
+/// way.
 #[inline]
 pub fn grow(session: &Session, backed: &mut Backed) -> Result<bool> {
     let store = &session.store;
@@ -46,7 +47,7 @@ pub fn grow(session: &Session, backed: &mut Backed) -> Result<bool> {
     }
 }
 
-/// Stores the number of pages that it is taken for, where damage has made it one that cannot be: else
+/// Where damage has made the number of pages one that cannot be, stores the one that it is read as: else
 /// no split could go on from there.
 pub fn repair_page_count(session: &Session) -> Result<()> {
     session.transact(|_, changes| {

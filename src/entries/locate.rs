@@ -21,7 +21,7 @@ pub struct Candidates {
     seen: Lsn,
 }
 
-/// What is known of a key.
+/// What the index and the records say of a key.
 #[derive(Clone, Debug)]
 pub struct Located {
     candidates: Candidates,
@@ -49,8 +49,8 @@ pub fn locate(store: &Store, hash: u64, key: &[u8]) -> Located {
 }
 
 impl Candidates {
-    /// The queue that the key's new record belongs in: that of its entry, or the main one if it has a young
-    /// ghost. Asks for the record of the entry. By tags alone, so that it is wrong for one key in many
+    /// The queue that the key's new record belongs in: that of its entry, or main if it has a young ghost.
+    /// Prefetches the record of the entry. It goes by tags alone: so it is wrong for one key in many
     /// thousands, which does no harm.
     #[inline]
     pub fn queue(self, store: &Store) -> Queue {
@@ -108,8 +108,8 @@ impl Candidates {
     }
 }
 
-/// Whether a slot is a ghost that is young enough to count: left within some four times as many transactions
-/// as there are entries.
+/// Whether a slot is a ghost that is young enough to count: at most four times as many transactions came
+/// since it was left as there are entries.
 #[inline]
 fn is_young_ghost(store: &Store, slot: Slot, now: Lsn) -> bool {
     let horizon = || store.load(control::ENTRIES).saturating_mul(4).max(64);
@@ -148,7 +148,7 @@ impl Located {
         now == self.candidates.seen || self.agrees(store)
     }
 
-    /// Whether no transaction was committed since by `now`.
+    /// Whether no transaction was committed between the look at the index and `now`.
     pub fn is_of(&self, now: Lsn) -> bool {
         now == self.candidates.seen
     }
@@ -161,7 +161,7 @@ impl Located {
             && versions.chain(&self.ghost).chain(&self.others).all(|found| is_same(store, *found))
     }
 
-    /// The place of a new entry: the key's ghost, else an empty slot of the emptier group, else a
+    /// The slot for a new entry: the key's ghost, else an empty slot of the emptier group, else a
     /// slot that a durable split left behind, else the oldest ghost, else the entry read least. `None`
     /// if there are foreign slots that the next sync sets free.
     #[inline]
@@ -177,7 +177,7 @@ impl Located {
     }
 
     /// As [`Located::target`], where no slot was empty just before: as in any store that has evicted for some
-    /// time. Decides by what each slot held when it was read, once: that is what is compared under the lock.
+    /// time. Each slot is read once, and what it held then decides: that is compared under the lock.
     #[inline(never)]
     fn taken_target(&self, store: &Store, groups: Groups<'_, Memory>) -> Option<Target> {
         let index = store.index();
@@ -186,7 +186,7 @@ impl Located {
         let at =
             |number| groups.holding(number, Slot::from_word(slots.as_flattened()[number as usize]));
         let all = (0..GROUPS_SLOTS).map(at);
-        // Not by an older sequence: a ghost left since would pass for the oldest.
+        // By the newest sequence: by an older one, a ghost left since would pass for the oldest.
         let (ghost, all_home) = oldest_ghost(&slots, home, store.lsn());
         if !all_home {
             let is_vacant = |found: &Found| {

@@ -1,12 +1,13 @@
 //! Entries: the transactions that publish, remove and move them.
 //!
-//! Each prepares without the lock (finds the slot, reads the records it must compare) and then, in
-//! HELD, looks whether what it saw still holds: the slots of the key's tag, the page, the segment
-//! written to. If no transaction came in between, which the sequence tells, there is nothing to look at.
+//! Each prepares without the lock: it finds the slot, and reads the records that it must compare. Then, in
+//! HELD, it looks whether what it saw still holds: the slots of the key's tag, the page, the segment
+//! written to. The lock's sequence tells if no transaction came in between: then there is nothing to
+//! look at.
 //!
 //! From the lowest: `locate` finds a key's slots, `release` takes entries away and repoints moved ones,
 //! `duplicates` decides between versions that a power cut left, `publish` makes a record an entry;
-//! `growth` splits pages of the index, `unpublished` finds what moves left unnamed.
+//! `growth` splits pages of the index, `unpublished` finds copies that no slot names.
 
 mod duplicates;
 mod growth;

@@ -31,7 +31,7 @@ pub struct Publication {
 pub enum Outcome {
     /// It is the key's entry now.
     Published(Lsn),
-    /// What it was to replace, or its place, has changed since the key was located.
+    /// The entry that it was to replace, or the slot for it, has changed since the key was located.
     Changed,
     /// Entries are at their limit: one has to go first.
     AtLimit,
@@ -56,7 +56,7 @@ pub fn publish(session: &Session, located: &Located, new: &Publication) -> Resul
     if let Target::Overflow(found) = target
         && found.slot.is_duplicate()
     {
-        // Without its newest version an older one would be back. Whose record cannot be read stays marked.
+        // Without the newest version an older one would be back. Where a record cannot be read the bit stays.
         resolve_duplicates(session, found.page)?;
         if store.index().slot(found.page, found.position) != found.slot {
             return Ok(Outcome::Changed);
@@ -138,8 +138,8 @@ fn replace(
     changes.update(words, control::ENTRIES, |entries| entries + 1);
 }
 
-/// Whether a slot that another entry's word stands in may still be taken for what it was, asked under the lock:
-/// a split leaves the word of an entry that moved as it was, and the first sync makes it count again.
+/// Whether the target may still be taken though another entry's word stands in it, asked under the lock: a
+/// split leaves that word behind as it was, and the first sync makes it count again.
 fn may_take(store: &Store, target: Target) -> bool {
     let index = store.index();
     match target {

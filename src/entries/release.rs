@@ -14,9 +14,9 @@ use crate::store::{Record, Spot, Store, barrier, committed_at};
 use crate::sys::words::Words;
 use crate::transaction::Changes;
 
-/// Adds to `changes` that an entry goes: its slot is emptied, its segment has one less, and so have
-/// the entries; and what a clear left to do, if it was cleared. `record` is `None` if it could not be
-/// read.
+/// Adds to `changes` that an entry goes. Its slot is emptied. Its segment has one entry less, and so has
+/// the store; and if it was cleared, so has what the clear left to collect. `record` is `None` if it
+/// could not be read.
 pub fn release(store: &Store, changes: &mut Changes, found: Found, record: Option<&Record>) {
     let words = &store.words;
     changes.set(store.index().at(found.page, found.position), Slot::EMPTY.word());
@@ -73,7 +73,7 @@ pub fn remove(session: &Session, hash: u64, key: &[u8]) -> Result<bool> {
     }
 }
 
-/// Whether a key that was not found was not there at some moment since: nothing was committed
+/// Whether a key that was not found was indeed absent at some moment since: nothing was committed
 /// meanwhile, or nothing that matters for it.
 fn is_absent(session: &Session, located: &Located) -> Result<bool> {
     let store = &session.store;

@@ -1,8 +1,8 @@
 //! Unpublished copies: what is left of moves whose process, or whose machine, was stopped.
 //!
-//! A store that syncs writes the copies of a walk first, and lets slots name them after a sync. What
-//! ends in between leaves them there, in the room into which a segment was to be emptied. A copy carries
-//! the version (LSN) of what it is a copy of, so it is known when it is met.
+//! A store that syncs writes the copies of a walk first, and lets slots name them after a sync. An end in
+//! between leaves them there, in the room into which a segment was to be emptied. A copy carries the
+//! version (LSN) of its original, so that it is known when it is met.
 
 use crate::format::address::SegmentId;
 use crate::format::control::TABLE_SEGMENTS;

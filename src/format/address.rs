@@ -130,7 +130,7 @@ impl Lsn {
     }
 }
 
-/// Milliseconds since the Unix epoch, cut to 48 bits; the largest is "never".
+/// Milliseconds since 1970, cut to 48 bits; the largest is "never".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Millis(u64);
 
@@ -138,13 +138,13 @@ impl Millis {
     /// The moment that never comes.
     pub const NEVER: Self = Self((1 << 48) - 1);
 
-    /// `millis` since the Unix epoch; what does not fit is "never".
+    /// `millis` since 1970; what does not fit is "never".
     #[inline]
     pub const fn new(millis: u64) -> Self {
         if millis > Self::NEVER.0 { Self::NEVER } else { Self(millis) }
     }
 
-    /// Milliseconds since the Unix epoch.
+    /// Milliseconds since 1970.
     #[inline]
     pub const fn get(self) -> u64 {
         self.0

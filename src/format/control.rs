@@ -1,6 +1,6 @@
 //! The control block: the first bytes of the log file, and where everything in it stands.
 //!
-//! A header page with the file's identity and the words that all processes share, then the state
+//! A page with the header of the file and the words that all processes share, then the state
 //! words of 4,096 segments, then their rows, then the process rows; rounded up to 64 KiB. Words
 //! that every put changes and words that every get reads stand in different cache lines.
 
@@ -69,7 +69,7 @@ pub const MIN_FREE: WordAt = WordAt::log(0x0F8);
 
 /// Syncs begun.
 pub const SYNCS_BEGUN: WordAt = WordAt::log(0x100);
-/// The newest begun sync of those done.
+/// The highest number of the syncs that are done.
 pub const SYNCS_DONE: WordAt = WordAt::log(0x108);
 /// The epoch: raised by every first opening after another boot.
 pub const EPOCH: WordAt = WordAt::log(0x110);
@@ -92,11 +92,11 @@ pub const INDEX_GRANTED: WordAt = WordAt::log(0x160);
 /// Process rows that were ever in use: the highest number + 1.
 pub const PROCESSES_SEEN: WordAt = WordAt::log(0x168);
 
-/// Walks of probation, main, and of compaction and sweeping.
+/// The walk of probation's clock hand.
 pub const WALK_PROBATION: WordAt = WordAt::log(0x180);
-/// The walk of main.
+/// The walk of main's clock hand.
 pub const WALK_MAIN: WordAt = WordAt::log(0x188);
-/// The walk of compaction and sweeping.
+/// The walk of upkeep: it sweeps, compacts or evicts.
 pub const WALK_UPKEEP: WordAt = WordAt::log(0x190);
 /// The next block of 64 slots, counted over all pages, that upkeep after a `clear` looks at.
 pub const CLEAR_CURSOR: WordAt = WordAt::log(0x198);

@@ -1,14 +1,14 @@
 //! The intent: what a transaction is about to store, written in the process row of its owner.
 //!
 //! The first word holds the kind (bits 0..8: 1 words, 2 split), the number of words (8..16) and, for
-//! a split, the new page (16..64). Up to twelve pairs of place and value follow.
+//! a split, the new page (16..64). Up to twelve pairs of offset and value follow.
 
 use super::page::PageId;
 
 /// The most words that one transaction changes.
 pub const INTENT_WORDS: usize = 12;
 
-/// The place of one word that processes share: bit 63 says which file, the rest is the byte offset.
+/// Where a word is that processes share: bit 63 says in which file, the rest is the byte offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WordAt(u64);
 
@@ -27,13 +27,13 @@ impl WordAt {
         Self(offset | INDEX_BIT)
     }
 
-    /// A place as it was read.
+    /// An offset as it was read, with the bit of the file.
     #[inline]
     pub const fn from_raw(raw: u64) -> Self {
         Self(raw)
     }
 
-    /// The place as stored.
+    /// The offset as stored, with the bit of the file.
     #[inline]
     pub const fn raw(self) -> u64 {
         self.0
@@ -63,7 +63,7 @@ impl WordAt {
 pub enum IntentHead {
     /// Nothing.
     None,
-    /// So many pairs of place and value follow.
+    /// So many pairs of offset and value follow.
     Words(usize),
     /// Split the index: this page is the new one.
     Split(PageId),

@@ -1,6 +1,6 @@
 //! The lock word: who may change the shared state, and how far its holder is.
 //!
-//! Bits 0..2 state, 2..12 process row, 12..64 sequence. The sequence counts transactions; it is the
+//! Bits 0..2 phase, 2..12 process row, 12..64 sequence. The sequence counts transactions; it is the
 //! LSN of what the holder publishes.
 
 use super::address::Lsn;
@@ -99,7 +99,7 @@ impl LockWord {
         Self { sequence: Lsn::new(self.sequence.get() + 1), ..self }
     }
 
-    /// The same state, held by another process.
+    /// The same phase and sequence, of another process.
     #[inline]
     pub const fn owned_by(self, owner: ProcessId) -> Self {
         Self { owner, ..self }

@@ -113,7 +113,7 @@ pub fn hash_low(page: PageId, tag: u32, level: u32) -> u64 {
     (page.0 & ((1 << level) - 1)) | (u64::from(tag) << level)
 }
 
-/// Which slots are at home on a page, which lookups of their keys go to: those whose tags have these
+/// The slots at home on a page, that is, those whose keys are looked up there: their tags have these
 /// bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Home {

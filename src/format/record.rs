@@ -9,7 +9,7 @@
 //!     12 |    2 | flags (an unknown one is a miss)
 //!     14 |    2 | check of the 14 bytes before
 //!     16 |    4 | CRC-32 of metadata, key and value
-//!     20 |    4 | creation, seconds since the Unix epoch
+//!     20 |    4 | creation, seconds since 1970
 //!     24 |    8 | committed: LSN in 52 bits, check in 12; 0 is "not committed"
 //!     32 |    8 | expiry: milliseconds in 48 bits, check in 16
 //! ```

@@ -8,8 +8,8 @@
 //!    0 | tail: units reserved from the start of the segment
 //!    1 | live: entries in the high 32 bits, their units in the low 32
 //!    2 | granted: bytes of disk that the segment may take
-//!    3 | first expiry in it (milliseconds; never earlier than true is promised, later is not)
-//!    4 | last expiry in it
+//!    3 | first expiry in it (milliseconds): no record in it expires earlier
+//!    4 | last expiry in it: no record in it expires later
 //!    5 | order: number of the taking, counted over all segments
 //!    6 | stamp: what of the barrier applies to its reuse
 //!    7 | reserved, 0

@@ -128,8 +128,8 @@ fn an_heir_that_dies_while_it_settles_its_slot_is_finished_by_others() {
 
 #[test]
 fn a_slow_taker_does_not_take_over_from_an_heir_what_the_dead_had_committed() {
-    // Slot 0 dies in COMMIT, its taker in turn, and the heir of slot 0 takes over from that one: the
-    // lock names slot 0 again, for the same transaction. A third saw it named the first time.
+    // Row 0 dies in COMMIT, its taker in turn, and the heir of row 0 takes over from that one: the
+    // lock names row 0 again, for the same transaction. A third saw it named the first time.
     for taker_changes in 6..=7 {
         explore(2, move || {
             let world = World::<Loom>::new(&words());
@@ -149,13 +149,13 @@ fn a_slow_taker_does_not_take_over_from_an_heir_what_the_dead_had_committed() {
     }
 }
 
-/// Attaches to a slot whose owner is dead, and raises the counters.
+/// Attaches to a row whose owner is dead, and raises the counters.
 pub fn attach_and_raise<P: Platform>(process: &Process<P>) {
     attach(process);
     raise(process);
 }
 
-/// Attaches to a slot whose owner is dead.
+/// Attaches to a row whose owner is dead.
 fn attach<P: Platform>(process: &Process<P>) {
     process.world.set_dead(process.me, false);
     process.transactions().settle_row();

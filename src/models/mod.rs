@@ -2,16 +2,25 @@
 //! checker.
 //!
 //! [`platform`] has the kinds of memory: plain, loom's and shuttle's. [`world`] makes the words of a
-//! scenario from them: a sparse set, for what is not in it reads as 0 and ignores writes without an
-//! operation of the checker, so that a page of 512 slots costs what its few interesting slots cost.
+//! scenario from them. They are a sparse set: a word that is not in it reads as 0, ignores writes, and
+//! is no operation of the checker. So a page of 512 slots costs what its few interesting slots cost.
 //!
-//! What runs is the crate's: `Transactions`, `split`, `Index`, `Pins`, `begin_writing`, `is_pinned`,
-//! and of reading `spot`, `record` and `is_still`. Tied to files, and so followed step by step in
-//! [`segments`], are the order in which a record is written and the steps of reusing a segment. CRCs
-//! are left out: bytes are compared, so that a check never hides a missing fence.
+//! Each process of a scenario is a `Session` of the crate over [`world::Cells`], a `Medium` whose disk
+//! has room for everything. So what runs is the crate's own:
+//!
+//! - transactions: `Session::transact` with `Transactions`, `split` and `settle_row`;
+//! - segments: `Session::take`, `Session::try_free` with `is_pinned`, and the transitions of both;
+//! - writing: `begin_writing`, `Session::write`, `Session::written`;
+//! - reading: `Index::find` and `bump`, `Store::record`, `is_current` and `is_still`, `Pins`.
+//!
+//! What [`segments`] does itself: it publishes and evicts the one key by short transactions of its own,
+//! seals the segment, and says where each record goes. Nothing here calls `Session::reserve`, and the
+//! floors from `entries` on are not generic: located keys, moves, the barrier and duplicates are left to
+//! other kinds of tests. CRCs are left out: bytes are compared, so that a check never hides a missing
+//! fence.
 //!
 //! A *kill* unwinds a process's code out of the change at which it dies, and no destructor has an
-//! effect after it (see [`world::Process`]); then the process is marked dead, as the kernel would.
+//! effect after it (see [`world::Cells`]); then the process is marked dead, as the kernel would.
 //! Loads change nothing for others, so a process dies at each of its changes in turn. *Stopped*
 //! processes need nothing of their own: the checkers let a thread rest at any point, and whoever
 //! waits finds at once that nothing has changed for long.
@@ -25,9 +34,9 @@
 //!
 //! | change | fails |
 //! |---|---|
-//! | `is_still` without its fence, without comparing generations, or always true | `reading`: later use of a segment |
+//! | `is_still` without its fence or its comparison of generations, or always true | `reading`: later use |
 //! | `commit` stores its words in reverse | `reading`: entry being replaced |
-//! | `begin_writing` without its fence | `reading`: taken by one, filled by another; `pinning`: stopped writer |
+//! | `begin_writing` without its fence | `reading`: filled by another; `pinning`: stopped writer |
 //! | `begin_writing` does not look again | `pinning`: stopped writer |
 //! | `pin` without its fence, or without looking again | `pinning`: bytes under a view |
 //! | `is_pinned` without its fence | `pinning`: both |

@@ -97,7 +97,7 @@ fn pins_of_the_dead_hold_nothing_up_and_those_of_the_living_do() {
             assert!(pinned);
             world.set_dead(pinner.me, is_dead);
             assert_eq!(reuse(&Process::new(&world, 1)), is_dead);
-            // Whoever gets the slot next clears them before it counts as alive for others' pins.
+            // Whoever gets the row next clears them before it counts as alive for others' pins.
             pins::clear_pins(pinner.store(), pinner.me);
             assert!(pin_words(0).iter().all(|(at, _)| pinner.load(*at) == 0));
         }

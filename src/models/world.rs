@@ -33,13 +33,13 @@ pub const SEGMENTS: u64 = 2;
 const CONSTANTS: [(WordAt, u64); 2] =
     [(control::MAX_BYTES, 1 << 40), (control::MAX_ENTRIES, u64::MAX)];
 
-/// The words that exist, and who is dead. A place that is not among them reads as 0 and is not
+/// The words that exist, and who is dead. A word that is not among them reads as 0 and is not
 /// written, and neither is an operation of the model checker: so a page costs only its slots that
 /// matter.
 pub struct World<P: Platform> {
     places: Vec<u64>,
     cells: Vec<P::Word>,
-    /// A bit for each place, by its low bits: most places that do not exist are told from it.
+    /// A bit for each word, by the low bits of its offset: most words that do not exist are told from it.
     filter: [u64; 64],
     dead: Vec<P::Word>,
 }
@@ -78,7 +78,7 @@ impl<P: Platform> World<P> {
         self.places.binary_search(&at.raw()).ok().map(|index| &self.cells[index])
     }
 
-    /// A word, read relaxed, as payload is.
+    /// A word, read relaxed, as the body of a record is.
     pub fn peek(&self, at: WordAt) -> u64 {
         self.cell(at).map_or(0, |cell| P::load(cell, Ordering::Relaxed))
     }
@@ -231,7 +231,7 @@ impl<P: Platform> Deref for Process<P> {
 }
 
 impl<P: Platform> Cells<P> {
-    /// A relaxed store, as payload is written.
+    /// A relaxed store, as the body of a record is written.
     pub fn poke(&self, at: WordAt, value: u64) {
         if let Some(cell) = self.cell_to_change(at) {
             P::store(cell, value, Ordering::Relaxed);

@@ -1,6 +1,6 @@
-//! The first thing after another boot, if every segment is in use: one is emptied into the room that
-//! the active segments have, before puts take it. There is such room, since the process that was using it when
-//! the power went had kept it for that.
+//! The first thing after another boot, if every segment is in use: before puts take the room that the active
+//! segments have, a segment is emptied into it. There is such room, since whoever used the store when the
+//! power went had kept it for that.
 
 use std::collections::BTreeMap;
 

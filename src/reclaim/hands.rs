@@ -22,11 +22,11 @@ use crate::store::Spot;
 
 /// Records that an eviction lets pass before it takes the next one.
 const PASSES_LIMIT: u32 = 24;
-/// Records that a sweep passes for an eviction before that takes something live.
+/// Records that a sweep passes for an eviction before the eviction takes something live.
 const SWEEPS_LIMIT: u32 = 256;
 /// Evictions after which the queue is chosen anew.
 const TRIMS_A_CHOICE: u32 = 16;
-/// Entries that are taken from the index without another look at the segments, once no hand finds any.
+/// Entries that are taken from the index without another look at the segments, once no hand found any.
 const HIDDEN_AT_ONCE: u32 = 256;
 /// The hands are advanced with one put in so many.
 const ADVANCE_EVERY: u32 = 8;
@@ -44,7 +44,7 @@ struct Search {
     laps: usize,
     /// Segments in use.
     segments: usize,
-    /// The queue whose hand is at its end although the queue was chosen.
+    /// The chosen queue whose hand was last found at the end of a segment.
     at_end: Option<Queue>,
 }
 
@@ -108,8 +108,8 @@ fn choose_queue(
     Ok(Some(queue))
 }
 
-/// Goes on from a segment at whose end the hand is. The queue may be empty by now: it is chosen anew, and
-/// begun again if it is not.
+/// Goes on from a segment at whose end the hand is. The queue may be empty by now: so it is chosen anew, and
+/// if it is the same again, its next segment is begun.
 fn next_segment(
     session: &Session,
     writer: &mut Writer,

@@ -1,13 +1,13 @@
 //! Reclaim: carries out the policy's plans, a bounded number of records with each put.
 //!
-//! A walk's state is one shared word, so any process goes on with what another began; a step is
-//! idempotent, so it does no harm if two do it, or if one dies in the middle.
+//! A walk's state is one shared word, so that any process goes on with what another began. A step is
+//! idempotent: it does no harm if two processes do it, or if one dies in the middle.
 //!
 //! From the lowest: `writer` is what a process keeps, `facts` gathers the numbers, `repair` counts anew
 //! what damage made wrong; `moves` holds copies back until the barrier allows them to be named; `walks`
 //! begins, takes over and ends a walk, `records` deals with one record, `step` with the next one; `plans`
 //! begins what the policy says. `hands` evicts where entries are at their limit, `clear` collects what a
-//! clear left; `upkeep` is a put's share and `maintain`, `room` makes room at once, `first` finds some
+//! clear left; `upkeep` is a put's share and `maintain`, `room` makes room at once, `first` makes some
 //! after another boot.
 
 mod clear;

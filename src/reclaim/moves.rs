@@ -69,15 +69,15 @@ pub fn copy(
     Ok(Copied::Done)
 }
 
-/// Lets the copies of records in a segment that another process has left wait like one's own, as many as
-/// may wait at a time: for whoever takes its walk. They take the room that the walk needs.
+/// For whoever takes the walk over a segment from another process. Copies that the other one left of records
+/// in it wait like one's own, as many as may wait at a time: they stand in the room that the walk needs.
 pub fn adopt(session: &Session, writer: &mut Writer, segment: SegmentId) {
     let store = &session.store;
     let held = |id: SegmentId| id.get() < store.segment_count();
     let waiting = &mut writer.copies.waiting;
     entries::unpublished_copies(store, store.index().pages(), held, |copy| {
         let UnpublishedCopy { found, old, new } = copy;
-        // A second copy of the same finds its slot changed when it is to be named.
+        // A second copy of one record finds the slot changed when it is to be named.
         if old.spot.segment == segment && waiting.len() < WAITING_LIMIT {
             let frequency = found.slot.frequency();
             waiting.push(Move { found, old, new, frequency, syncs: true });

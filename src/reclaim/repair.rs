@@ -1,5 +1,5 @@
-//! Repair: what damage made wrong in a store in use is made right here, so that it costs at most the walk
-//! that met it. Counters are exact after any kill, but not after damage to the files.
+//! Repair: what damage made wrong in a store in use is made right here. So damage costs at most the walk that
+//! met it. Counters are exact after any kill, but not after damage to the files.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -19,7 +19,7 @@ use crate::transaction::Changes;
 /// Units of the smallest record.
 const LEAST_UNITS: u32 = HEADER_BYTES.div_ceil(UNIT) as u32;
 
-/// Whether this process met damage that the next upkeep on demand should look into.
+/// Whether this process met damage, which the next `maintain` should look into.
 #[derive(Debug, Default)]
 pub struct Suspicion(AtomicBool);
 
@@ -162,8 +162,8 @@ fn repair_live_counts(session: &Session) -> Result<bool> {
     })
 }
 
-/// What lives in a segment that `count` slots name, of which `live` was thought. How many units that takes
-/// is a guess until they are walked.
+/// What lives in a segment that `count` slots name; `live` is what was thought. How many units that takes
+/// is a guess until the segment is walked.
 fn recounted(live: Live, count: u32, segment_units: u32) -> Live {
     let least = count.saturating_mul(LEAST_UNITS).min(segment_units);
     let units = if count == 0 { 0 } else { live.units.clamp(least, segment_units) };
@@ -191,8 +191,8 @@ fn repair_state(session: &Session, segment: SegmentId) -> Result<()> {
 }
 
 /// What a segment becomes whose state word cannot be. Where only the allocated length cannot be, all of
-/// it is allocated, and its records stay; else nothing in it was read any more, and it is draining. Then
-/// its first page is allocated, for with none it would count as one that is being punched out.
+/// it is allocated, and its records stay. Else nothing in it was read any more, and it is draining; then
+/// its first page is allocated, for with none it would count as a segment whose space is being given back.
 fn repaired_state(word: u64, is_granted: bool, segment_bytes: u64) -> StateWord {
     let lost = StateWord {
         generation: Generation::new(word as u32),

@@ -58,8 +58,8 @@ pub fn upkeep(session: &Session, writer: &mut Writer, bytes: u64) -> Result<()> 
     Ok(())
 }
 
-/// All upkeep that is due: clears, duplicates, sweeps, walks that others began, segments that run low; and what
-/// damage asks for, where there is a suspicion.
+/// All upkeep that is due: clears, duplicates, sweeps, walks that others began, segments that run low; and a
+/// repair, where there is a suspicion.
 pub fn maintain(session: &Session, writer: &mut Writer, suspicion: &Suspicion) -> Result<()> {
     if suspicion.take() || is_any_segment_lost(&session.store) {
         repair(session)?;

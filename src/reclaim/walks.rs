@@ -58,7 +58,7 @@ pub fn begin(
     Ok(session.store.words.exchange(route.at(), old, new).is_ok())
 }
 
-/// From now on nothing new goes into the segment.
+/// Makes a segment a victim: from now on nothing new goes into it.
 fn become_victim(session: &Session, segment: SegmentId, seen: StateWord) -> Result<bool> {
     let store = &session.store;
     session.transact(|_, changes| {
@@ -133,8 +133,8 @@ pub fn end(session: &Session, route: Route, raw: u64) {
     let _ = session.store.words.exchange(route.at(), raw, 0);
 }
 
-/// Whether a walk of this process row was begun by another process, which had the slot before and died.
-/// Its copies are not known here.
+/// Whether a walk of this process row was begun by another process, which had the row before and died.
+/// The copies of that one are not known here.
 pub fn is_inherited(writer: &Writer, walk: &Walk, me: ProcessId) -> bool {
     let known = writer.cursor(walk.route, walk.raw).is_some();
     walk.word.owner == Some(me) && walk.word.position > 0 && !known
@@ -153,9 +153,9 @@ pub fn take_over(session: &Session, writer: &mut Writer) -> Result<()> {
     take(session, writer, raw)
 }
 
-/// Takes a walk whose owner died, if this put and some before it found it where it is. Soon enough that
-/// puts have not filled the room that the walk needs; not asked at each, for it is a system call, and not
-/// at all of an owner that goes on.
+/// Takes a walk whose owner died, if this put and some before it found the walk where it is. Whether an owner
+/// lives is a system call to ask: so not each put asks, and none asks of an owner that goes on. But it is
+/// asked soon enough that puts have not filled the room that the walk needs.
 pub fn take_over_from_dead(session: &Session, writer: &mut Writer) -> Result<()> {
     let me = session.attachment()?;
     let raw = session.store.load(Route::Upkeep.at());
@@ -173,8 +173,8 @@ pub fn take_over_from_dead(session: &Session, writer: &mut Writer) -> Result<()>
     Ok(())
 }
 
-/// Makes the walk that `raw` says one's own, from its start, with the copies that its owner made: they
-/// are named here, and it drops them when it sees that.
+/// Makes the walk that `raw` says one's own, from its start, with the copies that its owner made. They are
+/// named here; the owner, if it lives, drops them when it sees that.
 pub fn take(session: &Session, writer: &mut Writer, raw: u64) -> Result<()> {
     let me = session.attachment()?.process;
     let Some(walk) = WalkWord::decode(raw) else { return Ok(()) };

@@ -50,14 +50,14 @@ pub(super) struct Copies {
     pub(super) since: u64,
 }
 
-/// What the hands of eviction by entries are at.
+/// What is kept for the clock hands.
 #[derive(Debug, Default)]
 pub(super) struct Hands {
     /// Puts, counted round and round.
     pub(super) puts: u32,
-    /// Evictions that need not look for entries by walks, which found none.
+    /// Evictions to come that take an entry from the index at once, since walks found none.
     pub(super) hidden: u32,
-    /// The queue that gives entries away, for the next so many.
+    /// The queue that gives entries away, and for how many evictions more.
     pub(super) trimming: Option<(Queue, u32)>,
 }
 
@@ -154,7 +154,7 @@ impl Swept {
     /// Whether it was swept of late.
     pub fn lately(&self, segment: SegmentId, generation: Generation, now: Millis) -> bool {
         self.0.get(&segment).is_some_and(|&(of, when)| {
-            // Not by `after`, which ends where the clock does: there nothing would ever be swept.
+            // Not by `after`: that saturates where the clock ends, and there nothing would ever be swept.
             of == generation && when <= now && now.get() - when.get() < SWEPT_MS
         })
     }

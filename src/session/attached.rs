@@ -1,7 +1,7 @@
 //! The session: one process attached to a store, and the one way in which it changes shared words.
 //!
-//! Each change is a transaction: decided while the store's lock is held, stored as a whole. Within the
-//! process a mutex stands before that lock, which parts processes and not their threads.
+//! Each change is a transaction: decided while the store's lock is held, stored as a whole. The lock keeps
+//! processes apart, but not the threads of one process: a mutex of the process is taken before it.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -31,7 +31,8 @@ impl Liveness for Box<dyn Locks> {
     }
 }
 
-/// A process's place among the users of a store: gone when the lock is.
+/// What makes a process one of a store's users: a process row, and the lock that says that it is in use.
+/// The attachment ends when the kernel drops the lock.
 #[derive(Debug)]
 pub struct Attachment<L = Box<dyn Locks>> {
     /// Its process row.
@@ -60,7 +61,7 @@ pub struct Session<M = Memory, L = Box<dyn Locks>> {
     lock_timeout: Duration,
     /// Held through every transaction.
     gate: Mutex<()>,
-    /// The lock word that was last given up on: it is not waited for again while unchanged.
+    /// The lock word at which this process last gave up: while it is unchanged, nobody waits again.
     stuck: AtomicU64,
 }
 
@@ -74,7 +75,7 @@ pub enum Decision<T> {
     Leave(T),
 }
 
-/// What a session is told of its handle.
+/// What a handle gives to its session.
 #[derive(Debug)]
 pub struct Settings {
     /// The store's directory.
@@ -124,8 +125,8 @@ impl<M: Medium, L: Liveness> Session<M, L> {
         self.attachment.as_ref().ok_or_else(|| self.read_only())
     }
 
-    /// Takes the lock, asks `decide` (again, whenever the lock was lost meanwhile), and does it. `decide`
-    /// is told the LSN of what it commits.
+    /// Takes the lock, calls `decide`, and does what that says; all of it again if the lock was robbed
+    /// meanwhile. `decide` is told the LSN of what it commits.
     #[inline]
     pub fn transact<T>(
         &self,
@@ -159,7 +160,8 @@ impl<M: Medium, L: Liveness> Session<M, L> {
         }
     }
 
-    /// An error if something may have been taken for missing because a file's length was not to be had.
+    /// An error if something may have been taken for missing only because the length of a file could not
+    /// be seen.
     #[inline]
     pub fn seen_whole(&self) -> Result<()> {
         match self.store.words.unseen() {
@@ -234,7 +236,7 @@ impl<M: Medium, L: Liveness> Session<M, L> {
         )
     }
 
-    /// An error of the operating system about the file that a place is in.
+    /// An error of the operating system about the file that a word is in.
     #[cold]
     pub fn io_error(&self, at: WordAt, what: &str, source: std::io::Error) -> Error {
         let name = if at.is_index() { INDEX_FILE } else { LOG_FILE };

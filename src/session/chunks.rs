@@ -20,11 +20,11 @@ const CHUNK_UNITS: u32 = 4096;
 /// The first chunk of a process (4 KiB): each further one is twice as large, so that processes that write
 /// little leave little unused.
 const FIRST_CHUNK_UNITS: u32 = 256;
-/// A chunk is this part of a segment at most.
+/// A chunk for small records is at most this part of a segment.
 const CHUNKS_A_SEGMENT: u32 = 16;
 /// A record larger than this part of a chunk gets one of its own.
 const RECORDS_A_CHUNK: u32 = 16;
-/// At most so many bytes behind a record are asked for ahead of the next: a record of 1 KiB.
+/// At most so many bytes behind a record are prefetched for the next one: those of a record of 1 KiB.
 const AHEAD: u64 = 17 * 64;
 /// Pages are faulted in this far ahead.
 const POPULATE_STEP: u64 = 512 << 10;
@@ -52,7 +52,7 @@ struct Chunk {
 pub struct Wanted {
     /// In which queue.
     pub queue: Queue,
-    /// What for.
+    /// For a put or for a move.
     pub which: Writing,
     /// Units of the record.
     pub units: u32,
@@ -70,7 +70,7 @@ struct Tail {
 }
 
 impl<M: Medium, L: Liveness> Session<M, L> {
-    /// Room for a record. The segment is pinned by the process's word for such writes until
+    /// Room for a record. The segment is pinned by the process's writing word until
     /// [`Session::written`]. `None`: there is no room now.
     #[inline]
     pub fn reserve(&self, chunks: &mut Chunks, wanted: Wanted) -> Result<Option<Spot>> {
@@ -102,8 +102,8 @@ impl<M: Medium, L: Liveness> Session<M, L> {
                 chunks.open[queue as usize] = Some(chunk);
             }
             let room = u64::from(units) * UNIT;
-            // For the next one, which will be much like this one: locks wait until what was stored before
-            // has its lines.
+            // For the next record, which will be much like this one: a locked instruction waits until what
+            // was stored before it has its lines.
             self.store.words.prefetch_range(WordAt::log(address.bytes() + room), room.min(AHEAD));
             return Ok(Some(Spot { segment, generation, address, room }));
         }
@@ -117,7 +117,7 @@ impl<M: Medium, L: Liveness> Session<M, L> {
         }
     }
 
-    /// Units behind the tail of a segment that chunks can be had from.
+    /// Units behind the tail of a segment in which chunks can be reserved.
     pub fn left_in(&self, segment: SegmentId, tail: u32) -> u32 {
         let usable = if self.is_disk_full() {
             self.store.state(segment).map_or(0, |state| (state.allocated / UNIT) as u32)
@@ -156,8 +156,8 @@ impl<M: Medium, L: Liveness> Session<M, L> {
     /// A new chunk for what is wanted, which gets one of its `own` if it is large.
     fn new_chunk(&self, chunks: &mut Chunks, wanted: Wanted, own: bool) -> Result<Option<Chunk>> {
         let need = wanted.units + 1;
-        // Where nothing is free, what is left is for what a walk has to move: no process keeps more of it
-        // than a record, least of all one that is killed.
+        // Where no segment is free, what room is left is for what a walk has to move. So no process keeps
+        // more of it than a record takes: what a killed one had left over would be lost.
         let scarce = wanted.which == Writing::Move && !self.is_any_free(need);
         let times = chunks.reserved[wanted.queue as usize].min(16);
         let want = if own || scarce {

@@ -1,9 +1,9 @@
-//! Counters of what happened: bumped in memory of this process, and now and then added to the process
-//! process, where all processes see them. They need not be exact: a kill loses the few that were not added
-//! yet.
+//! Statistics: counters of what happened. A process counts in its own memory. Now and then it adds what it
+//! has counted to its process row, where all processes see it. The sums need not be exact: a kill loses the
+//! few events that were not added yet.
 //!
-//! The first threads of a process have a stripe each that nobody else writes, so that a read is counted
-//! without a locked instruction, which would keep the processor from beginning the next one meanwhile.
+//! The first threads of a process have a stripe of counters each, which nobody else writes. So a read is
+//! counted without a locked instruction, which would keep the processor from beginning the next read.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -17,7 +17,7 @@ const STRIPES: usize = 32;
 /// A stripe is added to the process row after so many events of a kind.
 const FLUSH_EVERY: u64 = 256;
 
-/// What is counted. The number is the place in the process row.
+/// What is counted. Its number is that of its word among the statistics of a process row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Count {
     /// Reads that found their key.

@@ -1,5 +1,5 @@
-//! What a process knows of its disk: whether it was found full of late, so that nothing new is asked of
-//! it for a moment, and whether even a read of a hole allocates.
+//! What a process knows of its disk: whether it was found full of late, so that nothing new is asked of it
+//! for a moment; and whether even a read of a hole allocates.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -28,7 +28,7 @@ impl Disk {
         self.allocates_on_read
     }
 
-    /// Whether it has been found full of late. `now` is asked only where it has been at all.
+    /// Whether it has been found full of late. `now` is called only if it ever has.
     #[inline]
     pub fn is_full(&self, now: impl FnOnce() -> Millis) -> bool {
         let until = self.full_until.load(Ordering::Relaxed);
@@ -41,7 +41,7 @@ impl Disk {
     }
 }
 
-/// A clock that went back does not make it full for as long.
+/// Whether it counts as full at `now`: before `until`, but not while a clock that went back catches up.
 fn counts_as_full(until: u64, now: Millis) -> bool {
     (until.saturating_sub(FULL_MS)..until).contains(&now.get())
 }

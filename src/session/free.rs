@@ -58,8 +58,8 @@ impl<M: Medium, L: Liveness> Session<M, L> {
     }
 
     /// Gives the disk space of free segments back until `bytes` of grants are gone or none is left;
-    /// the bytes given back. The caller holds the opening lock, and has made sure that no reader's
-    /// hole allocates.
+    /// the bytes given back. The caller holds the opening lock, and has made sure that nobody allocates
+    /// a hole by reading it.
     pub fn give_back(&self, bytes: u64) -> Result<u64> {
         let store = &self.store;
         // What a move left in a segment is still needed where no sync covers the move.

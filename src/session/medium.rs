@@ -1,5 +1,5 @@
-//! What is beneath a store's words: files with space on a disk, and time to wait in. Behind a trait, so
-//! that a model checker can run reservation and reuse on memory and waits of its own.
+//! The medium: shared words with a disk beneath them, and a way to wait. It is a trait, so that a model
+//! checker can run writing and reuse on memory and waits of its own.
 
 use std::io;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::sys::memory::Memory;
 use crate::sys::words::Words;
 use crate::transaction::{Clocked, Patience};
 
-/// Shared words with a disk beneath them. A place says by itself in which of the two files it is.
+/// Shared words with a disk beneath them. Each `at` says by itself in which of the two files it is.
 pub trait Medium: Words {
     /// How one waits for the lock.
     type Patience: Patience;
@@ -24,12 +24,12 @@ pub trait Medium: Words {
     fn populate(&self, at: WordAt, bytes: u64) -> io::Result<()>;
     /// Bytes of the file system that may still be taken.
     fn free_space(&self) -> io::Result<u64>;
-    /// Copies bytes to a place; nothing if it does not exist.
+    /// Copies bytes to where a word is; does nothing if there is no such word.
     fn write(&self, at: WordAt, bytes: &[u8]);
     /// Asks the processor for the lines of a range, which is about to be written.
     fn prefetch_range(&self, at: WordAt, bytes: u64);
-    /// A place in a file whose length could not be seen of late, and why: what lies behind the end as
-    /// last seen reads as if it were not there, and nothing must be changed on the strength of that.
+    /// A word of a file whose length could not be seen of late, and why. What lies behind the end as last
+    /// seen reads as if it were not there: nothing must be changed because of that.
     fn unseen(&self) -> Option<(WordAt, io::Error)>;
 }
 

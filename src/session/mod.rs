@@ -1,9 +1,10 @@
-//! The session: a process attached to a store, and what it does with the log's segments. Generic over what
-//! is beneath, so that the model checkers run reservation, writing, taking and freeing as they are.
+//! The session: a process attached to a store, and what it does with the log's segments. It is generic over
+//! its medium, so that the model checkers run writing, taking and freeing as they are.
 //!
-//! From the lowest: `counters`, `pins` (what keeps a segment from being reused), `disk` and `medium` (what
-//! is beneath); `attached` is the session itself with its transactions; `take` puts free segments to
-//! use, `chunks` finds room in them, `write` fills it, `free` makes a segment free again.
+//! From the lowest: `counters`; `pins` keep a segment from being reused; `disk` is what a process knows of
+//! its disk, `medium` the words with the disk beneath them; `attached` is the session itself with its
+//! transactions; `take` puts free segments to use, `chunks` reserves room in them, `write` fills that,
+//! `free` makes a segment free again.
 
 mod attached;
 mod chunks;

@@ -108,7 +108,7 @@ pub fn begin_writing(
     takes
 }
 
-/// Says that this process has written.
+/// Says that this process no longer writes there.
 #[inline]
 pub fn end_writing(store: &Store<impl Words>, me: ProcessId, which: Writing) {
     store.words.store(store.geometry.writing_at(me, which as u64), 0);
@@ -167,7 +167,7 @@ pub fn pinned(store: &Store<impl Words>, me: ProcessId, liveness: &impl Liveness
     pinned
 }
 
-/// Clears the pins that a dead process left in a process that is about to be used again.
+/// Clears the pins that a dead process left in a row that is about to be used again.
 pub fn clear_pins(store: &Store<impl Words>, process: ProcessId) {
     let Store { words, geometry } = store;
     for segment in (0..TABLE_SEGMENTS).step_by(64) {

@@ -165,8 +165,8 @@ impl<M: Medium, L: Liveness> Session<M, L> {
     }
 }
 
-/// How far to allocate a segment of which `allocated` bytes are and `bytes` have to be, in a store that was
-/// granted so many: a small cache grows by little, one that has grown by more.
+/// How far to allocate a segment: `allocated` bytes of it are, `bytes` have to be, and the log has `granted`
+/// bytes. A small cache grows in small steps, a large one in larger steps.
 fn allocate_until(allocated: u64, bytes: u64, granted: u64) -> u64 {
     let step = allocated.max(granted / 8).clamp(ALLOCATE_STEPS.0, ALLOCATE_STEPS.1);
     (allocated + step).max(bytes.next_multiple_of(ALLOCATION_PAGE))

@@ -15,11 +15,11 @@ use crate::transaction::Liveness;
 /// What a record holds beside its key and value.
 #[derive(Clone, Copy, Debug)]
 pub struct Attributes {
-    /// Creation, seconds since the epoch.
+    /// Creation, seconds since 1970.
     pub created: u32,
     /// When it expires.
     pub expiry: Millis,
-    /// The transaction that published it, if it is written committed: a moved copy of a store that
+    /// The transaction that published it, if it is written committed: as a copy is, in a store that
     /// syncs.
     pub lsn: Option<Lsn>,
 }
@@ -34,8 +34,8 @@ impl<M: Medium, L: Liveness> Session<M, L> {
         let crc = checker.payload(word0, attributes.created, parts);
         let at = WordAt::log(spot.address.bytes());
         let words = &self.store.words;
-        // What says that there is a record comes last: until then it is none, rather than one that an
-        // older one's words in its place commit.
+        // What says that there is a record comes last. Else the committed word of an older record, which
+        // still stands here, would commit this one.
         let payload = record::encode_payload(crc, attributes.created);
         let expiry = record::encode_expiry(checker, attributes.expiry);
         words.store_all(at.plus(PAYLOAD_AT / 8), &[payload, 0, expiry]);

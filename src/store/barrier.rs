@@ -6,7 +6,8 @@ use crate::format::control;
 use crate::format::segment::{BarrierStamp, STAMP, STAMP_MASK};
 use crate::sys::words::Words;
 
-/// Takings of a segment between two syncs: one below the 16 that the slot's four bits tell apart.
+/// Times that a segment may be taken between two syncs: fewer than the 16 generations that the four bits
+/// in a slot tell apart.
 pub const REUSES_LIMIT: u8 = 14;
 
 impl<W: Words> Store<W> {
@@ -15,14 +16,14 @@ impl<W: Words> Store<W> {
         if !self.syncs() {
             return true;
         }
-        // Done first: what began after it was read only makes more segments wait.
+        // Those done are read first: a sync that begins after that only makes more segments wait.
         let done = self.load(control::SYNCS_DONE);
         let stamp = BarrierStamp::decode(self.row(segment, STAMP));
         is_covered(stamp, done, self.load(control::SYNCS_BEGUN))
     }
 }
 
-/// The stamp of a segment that is taken, by what it was stamped with before.
+/// The stamp of a segment that is taken now, from the stamp that it had before.
 pub fn stamp_when_taken(before: BarrierStamp, syncs_done: u64) -> BarrierStamp {
     let done = (syncs_done & STAMP_MASK) as u32;
     let reuses = if before.counted_since == done { before.reuses.saturating_add(1) } else { 1 };
@@ -35,11 +36,11 @@ pub fn stamp_when_moved_from(before: BarrierStamp, syncs_begun: u64) -> BarrierS
 }
 
 /// Whether the barrier lets a segment be reused: a sync began and ended after the last move out of
-/// it, and since the last sync it was not reused so often that a slot's generation bits come round.
+/// it, and since the last sync it was not taken so often that the generation bits of a slot come round.
 ///
-/// A move is stamped with the newest sync begun, so only stamps from the last one done to the last
-/// one begun wait. Any other is long past, however the numbers came round; or it is damaged, and no
-/// sync would ever cover it.
+/// A move is stamped with the newest sync begun. So only stamps from the last sync done to the last
+/// one begun wait. Any other stamp is long past, however often the numbers came round; or it is
+/// damaged, and no sync would ever cover it.
 fn is_covered(stamp: BarrierStamp, done: u64, begun: u64) -> bool {
     let since_done = |number: u32| u64::from(number).wrapping_sub(done) & STAMP_MASK;
     let moved = since_done(stamp.moved_after) > since_done((begun & STAMP_MASK) as u32);

@@ -14,7 +14,7 @@ use crate::sys::words::Words;
 /// A chunk header is read this often before it counts as damaged.
 const HEADER_TRIES: u32 = 64;
 
-/// Where one is in a segment.
+/// A position in a segment, on the way from record to record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cursor {
     /// The segment.
@@ -35,8 +35,8 @@ impl Cursor {
         Self { segment, generation, position: 0, chunk_start: 0, chunk_end: 0 }
     }
 
-    /// At a position that another cursor in the same generation came to: goes over the chunks before
-    /// it.
+    /// At a position that another cursor in the same generation came to. Its chunk is found by going
+    /// over those before it.
     pub fn resume(
         store: &Store<impl Words>,
         segment: SegmentId,

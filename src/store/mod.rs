@@ -1,5 +1,5 @@
-//! The store: its words and where they are, and what one reads from them. Generic over the words, so that
-//! the model checkers run it; what needs bytes is of mapped files alone.
+//! The store: its words, where they are, and what one reads from them. It is generic over the words, so that
+//! the model checkers run it. What needs bytes exists for mapped files alone.
 //!
 //! From the lowest: `readings` has the store itself and single words, `records` goes from a slot to
 //! checked bytes, `cursor` over the records of a segment; `transitions` and `barrier` say what becomes

@@ -1,7 +1,7 @@
 //! The store as a value: its words, where they are, and what one reads from them.
 //!
-//! Nothing here locks or changes anything. A reading is a word or two, decoded and checked: whatever
-//! damage makes of a word, the answer is one that its caller can go on with.
+//! Nothing here locks or changes anything. A reading is a word or two, decoded and checked: even if a
+//! word is damaged, the answer is one that the caller can go on with.
 
 use crate::config;
 use crate::format::address::{Lsn, SegmentId};
@@ -98,7 +98,7 @@ impl<W: Words> Store<W> {
         config::segments_in(&self.geometry, self.words.log_bytes()) as u16
     }
 
-    /// Segments that the store may have beside an index of its present size.
+    /// Segments that the limit allows beside an index of its present size.
     pub fn segments_allowed(&self) -> u64 {
         let granted = self.load(control::INDEX_GRANTED);
         config::segments_within(&self.geometry, self.load(control::MAX_BYTES), granted)
@@ -125,7 +125,7 @@ impl<W: Words> Store<W> {
         self.load(control::LOG_GRANTED).saturating_add(self.load(control::INDEX_GRANTED))
     }
 
-    /// The processes that were ever attached: those among whom somebody may be.
+    /// The process rows that were ever in use: somebody may be attached to any of them.
     pub fn processes(&self) -> impl Iterator<Item = ProcessId> + use<W> {
         let seen = self.load(control::PROCESSES_SEEN);
         let seen = seen.min(u64::from(self.geometry.max_processes));

@@ -14,7 +14,7 @@ use crate::format::segment::StateWord;
 use crate::format::slot::Slot;
 use crate::sys::words::Words;
 
-/// Where a slot's record is, so far as its segment goes.
+/// Where a record is, or is about to be written: a segment in one generation, and an address in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Spot {
     /// Its segment.
@@ -38,7 +38,7 @@ pub struct Record {
     pub lsn: Option<Lsn>,
     /// When it expires.
     pub expiry: Millis,
-    /// Creation, seconds since the epoch.
+    /// Creation, seconds since 1970.
     pub created: u32,
     word0: u64,
     crc: u32,
@@ -46,8 +46,8 @@ pub struct Record {
 }
 
 impl<W: Words> Store<W> {
-    /// Asks the processor for the first lines of a record that is about to be read: what is behind the
-    /// header is known to be wanted only once that has come.
+    /// Asks the processor for the first lines of a record that is about to be read. By itself it would ask
+    /// for those behind the header only once the header has come.
     #[inline]
     pub fn prefetch_record(&self, address: Address) {
         let start = WordAt::log(address.bytes());
@@ -56,8 +56,8 @@ impl<W: Words> Store<W> {
         }
     }
 
-    /// The record's spot, if a slot's segment is of the slot's generation. `slot` is of the index; a
-    /// walk uses [`Store::spot_at`].
+    /// The spot of the record that a slot names, if its segment is of the slot's generation. A walk,
+    /// which has no slot, uses [`Store::spot_at`].
     #[inline]
     pub fn spot(&self, slot: Slot) -> Option<Spot> {
         let spot = self.spot_at(slot.address())?;
@@ -80,7 +80,8 @@ impl<W: Words> Store<W> {
         Some((state, Spot { segment, generation: state.generation, address, room }))
     }
 
-    /// Whether a spot's segment is still what it was. The fence keeps the reads before it before it.
+    /// Whether a spot's segment is still what it was. A fence keeps what was read before from being read
+    /// after that.
     #[inline]
     pub fn is_still(&self, spot: Spot) -> bool {
         self.words.acquire_fence();
@@ -165,7 +166,7 @@ impl Record {
     }
 
     /// Whether a reader may return it: committed, understood, neither expired nor cleared. `now` is
-    /// asked only of a record that expires at all.
+    /// called only for a record that expires at all.
     #[inline]
     pub fn is_current(&self, cleared: Lsn, now: impl FnOnce() -> Millis) -> bool {
         self.shape.is_known()

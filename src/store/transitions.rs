@@ -1,8 +1,8 @@
 //! What becomes of a segment: pure functions from its state to the next.
 //!
 //! Free -> active (taken by a queue, in a new generation) -> sealed -> (victim) -> draining -> free.
-//! Whoever changes a state does so in a transaction, and asks here what it becomes; `None` says that it
-//! is not in a state to become that.
+//! A state is changed in a transaction, which asks here what it becomes. `None` says that the segment
+//! cannot become that from the state in which it is.
 
 use crate::format::address::Generation;
 use crate::format::segment::{Live, Queue, State, StateWord};

@@ -30,7 +30,7 @@ fn locks() -> Vec<Table> {
         names(
             "Lock bytes",
             &[
-                ("process byte of slot 5", n(process_lock_byte(owner(5)))),
+                ("process byte of row 5", n(process_lock_byte(owner(5)))),
                 ("opening byte", n(OPENING_LOCK_BYTE)),
                 ("fill byte of hash 0", n(fill_lock_byte(0))),
                 ("fill byte of the highest hash", n(fill_lock_byte(u64::MAX))),
