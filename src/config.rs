@@ -290,12 +290,12 @@ mod tests {
     }
 
     #[test]
-    fn every_limit_from_the_minimum_to_a_tebibyte_has_a_plan_of_sound_segments() {
+    fn every_limit_from_the_minimum_to_a_tebibyte_has_a_layout_of_sound_segments() {
         let mut bytes = 3 << 20;
         while bytes < 1 << 40 {
-            let plan = layout(&with_bytes(bytes)).unwrap();
-            let index = first_index_bytes(&plan.geometry);
-            let segments = segments_within(&plan.geometry, bytes, index);
+            let layout = layout(&with_bytes(bytes)).unwrap();
+            let index = first_index_bytes(&layout.geometry);
+            let segments = segments_within(&layout.geometry, bytes, index);
             assert!((SEGMENTS_FLOOR..=4096).contains(&segments), "{bytes}: {segments}");
             bytes += bytes / 3;
         }

@@ -99,14 +99,14 @@ class Store:
         check_head(self.log, b"larderLG", self.identity, "log")
         check_head(self.index, b"larderIX", self.identity, "index")
         self.in_order = self.is_in_order(directory)
-        # n, clamped by what tags can tell apart; of a store to be mended, by the file's length too.
+        # n, clamped by what tags can tell apart; of a store to be recovered, by the file's length too.
         most = 1 << (self.level + 20)
         if not self.in_order:
             most = min(most, max(len(self.index) // 4096 - 1, 1 << self.level))
         self.n = min(max(self.word(0x0C0), 1 << self.level), most)
         self.pages = [self.page(p) for p in range(self.n)]
         if not self.in_order:
-            self.mend()
+            self.recover()
 
     def word(self, at):
         return struct.unpack_from("<Q", self.log, at)[0]
@@ -144,7 +144,7 @@ class Store:
 
     # Another boot, step 3
 
-    def mend(self):
+    def recover(self):
         durable = min(self.word(0x0D8), self.n)
         for page, slots in enumerate(self.pages):
             for position, slot in enumerate(slots):

@@ -7,7 +7,7 @@
 
 use super::process::Process;
 use crate::config::Ttl;
-use crate::entries::{self, Candidates, Located, Outcome, Publication};
+use crate::entries::{self, Candidates, Located, Publication, Publishing};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::LOG_FILE;
 use crate::format::address::{Millis, UNIT};
@@ -123,11 +123,11 @@ impl Process {
         let Written { located, publication } = written;
         loop {
             match entries::publish(&self.session, located, publication)? {
-                Outcome::Published(_) => return Ok(true),
-                Outcome::Moved => return Ok(false),
-                Outcome::Changed => {}
-                Outcome::AtLimit => self.evict_one(writer)?,
-                Outcome::NeedsSync => self.sync()?,
+                Publishing::Published(_) => return Ok(true),
+                Publishing::Closed => return Ok(false),
+                Publishing::Changed => {}
+                Publishing::AtLimit => self.evict_one(writer)?,
+                Publishing::NeedsSync => self.sync()?,
             }
             *located = entries::locate(&self.session.store, prepared.hash, prepared.key);
         }

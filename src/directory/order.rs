@@ -12,7 +12,7 @@ use crate::sys::door::DiskFile;
 use crate::sys::words::Words;
 
 /// The boot and the files in which counters are exact: six words, as they stand in the control block.
-pub type Home = [u64; 6];
+pub type Origin = [u64; 6];
 
 // One behind the other, so that they are read and written as one.
 const _: () = assert!(control::FILE_IDS.offset() == control::BOOT_ID.offset() + 16);
@@ -23,7 +23,7 @@ const PAGE: usize = PAGE_BYTES as usize;
 /// What the store is compared with.
 #[derive(Clone, Copy, Debug)]
 struct Found {
-    home: Home,
+    origin: Origin,
     log_length: u64,
     index_length: u64,
 }
@@ -39,9 +39,9 @@ pub fn is_in_order(
     let io = |error| Error::io(&request.directory, "cannot look at its files", error);
     let mut page = [0u8; PAGE];
     log.read_at(&mut page, 0).map_err(io)?;
-    let ids = [log.identity().map_err(io)?, index.identity().map_err(io)?];
+    let ids = [log.file_id().map_err(io)?, index.file_id().map_err(io)?];
     let found = Found {
-        home: home(boot_id, ids),
+        origin: origin(boot_id, ids),
         log_length: log.length().map_err(io)?,
         index_length: index.length().map_err(io)?,
     };
@@ -49,16 +49,16 @@ pub fn is_in_order(
 }
 
 /// The words of a boot and of two files.
-pub fn home(boot_id: [u64; 2], ids: [[u64; 2]; 2]) -> Home {
+pub fn origin(boot_id: [u64; 2], ids: [[u64; 2]; 2]) -> Origin {
     let [a, b] = ids;
     [boot_id[0], boot_id[1], a[0], a[1], b[0], b[1]]
 }
 
 /// Says that counters are exact in this boot and these files. The first word comes last: until then the
 /// store is not in order.
-pub fn write_home(words: &impl Words, home: Home) {
-    for word in (0..home.len()).rev() {
-        words.store(control::BOOT_ID.plus(word as u64), home[word]);
+pub fn write_origin(words: &impl Words, origin: Origin) {
+    for word in (0..origin.len()).rev() {
+        words.store(control::BOOT_ID.plus(word as u64), origin[word]);
     }
 }
 
@@ -72,7 +72,7 @@ fn is_sound(page: &[u8; PAGE], geometry: &Geometry, found: &Found) -> bool {
     };
     let stored = (0..6).map(|i| word(control::BOOT_ID.plus(i)));
     let counts = [control::ORDERS, control::SYNCS_BEGUN, control::SYNCS_DONE];
-    stored.eq(found.home)
+    stored.eq(found.origin)
         && are_lengths_sound(word(control::PAGES), word(control::MAX_BYTES), geometry, found)
         && counts.into_iter().all(|at| word(at) < control::COUNT_LIMIT)
         && is_lock_sound(word(control::LOCK), word(control::EPOCH), word(control::CLEAR_LSN))
@@ -110,7 +110,7 @@ mod tests {
         let first_index = config::first_index_bytes(&GEOMETRY);
         let segments = config::segments_within(&GEOMETRY, MAX_BYTES, first_index);
         Found {
-            home: home([1, 2], [[3, 4], [5, 6]]),
+            origin: origin([1, 2], [[3, 4], [5, 6]]),
             log_length: GEOMETRY.log_bytes(segments),
             index_length: first_index,
         }
@@ -124,7 +124,7 @@ mod tests {
             let at = at.offset() as usize;
             page[at..at + 8].copy_from_slice(&value.to_le_bytes());
         };
-        for (word, value) in (0..).zip(found().home) {
+        for (word, value) in (0..).zip(found().origin) {
             set(control::BOOT_ID.plus(word), value);
         }
         set(control::PAGES, 1 << GEOMETRY.level);

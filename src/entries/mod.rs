@@ -19,6 +19,6 @@ mod unpublished;
 pub use duplicates::resolve_duplicates;
 pub use growth::{Backed, GROWTH_LIMIT, grow, index_bytes, repair_page_count};
 pub use locate::{Candidates, Located, candidates, locate};
-pub use publish::{Outcome, Publication, publish};
+pub use publish::{Publication, Publishing, publish};
 pub use release::{Move, Released, drop_slot, evict, find_at, remove, repoint};
 pub use unpublished::{UnpublishedCopy, unpublished_copies};

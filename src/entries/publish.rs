@@ -28,7 +28,7 @@ pub struct Publication {
 
 /// What came of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum Publishing {
     /// It is the key's entry now.
     Published(Lsn),
     /// The entry that it was to replace, or the slot for it, has changed since the key was located.
@@ -36,21 +36,21 @@ pub enum Outcome {
     /// Entries are at their limit: one has to go first.
     AtLimit,
     /// The segment no longer takes records: it has to be written elsewhere.
-    Moved,
+    Closed,
     /// All slots are taken by what a split moved and no sync covered yet.
     NeedsSync,
 }
 
 /// Publishes a record in place of the entry that was `located`, if there is one; nothing is changed
 /// unless the answer says that it is published.
-pub fn publish(session: &Session, located: &Located, new: &Publication) -> Result<Outcome> {
+pub fn publish(session: &Session, located: &Located, new: &Publication) -> Result<Publishing> {
     let store = &session.store;
     session.widen_expiry(new.spot, new.expiry);
     let target = match &located.entry {
         Some((found, _)) => Target::Vacant(*found),
         None => match located.target(store) {
             Some(target) => target,
-            None => return Ok(Outcome::NeedsSync),
+            None => return Ok(Publishing::NeedsSync),
         },
     };
     if let Target::Overflow(found) = target
@@ -59,7 +59,7 @@ pub fn publish(session: &Session, located: &Located, new: &Publication) -> Resul
         // Without the newest version an older one would be back. Where a record cannot be read the bit stays.
         resolve_duplicates(session, found.page)?;
         if store.index().slot(found.page, found.position) != found.slot {
-            return Ok(Outcome::Changed);
+            return Ok(Publishing::Changed);
         }
     }
     let outcome = session.transact(|lsn, changes| {
@@ -67,9 +67,9 @@ pub fn publish(session: &Session, located: &Located, new: &Publication) -> Resul
             return Decision::Leave(obstacle);
         }
         replace(store, changes, lsn, located, target, new);
-        Decision::Commit(Outcome::Published(lsn))
+        Decision::Commit(Publishing::Published(lsn))
     })?;
-    if matches!((outcome, target), (Outcome::Published(_), Target::Overflow(_))) {
+    if matches!((outcome, target), (Publishing::Published(_), Target::Overflow(_))) {
         session.count(Count::Evictions, 1);
     }
     Ok(outcome)
@@ -83,18 +83,18 @@ fn obstacle(
     located: &Located,
     target: Target,
     new: &Publication,
-) -> Option<Outcome> {
+) -> Option<Publishing> {
     let (Target::Vacant(slot) | Target::Overflow(slot)) = target;
     let is_new = located.entry.is_none();
     if !located.still_holds(store, lsn, slot) || (is_new && !may_take(store, target)) {
-        return Some(Outcome::Changed);
+        return Some(Publishing::Changed);
     }
     if !store.still_takes(new.spot) {
-        return Some(Outcome::Moved);
+        return Some(Publishing::Closed);
     }
     let adds = is_new && matches!(target, Target::Vacant(_));
     (adds && store.load(control::ENTRIES) >= store.load(control::MAX_ENTRIES))
-        .then_some(Outcome::AtLimit)
+        .then_some(Publishing::AtLimit)
 }
 
 /// Adds the words of a publication to `changes`. They are stored in this order: the record is committed

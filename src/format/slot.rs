@@ -23,7 +23,7 @@ const GENERATION_SHIFT: u32 = 36;
 const FREQUENCY_SHIFT: u32 = 40;
 const FREQUENCY_MASK: u64 = 3 << FREQUENCY_SHIFT;
 const GHOST: u64 = 1 << 42;
-const TWIN: u64 = 1 << 43;
+const DUPLICATE: u64 = 1 << 43;
 const TAG_SHIFT: u32 = 44;
 
 /// One word of the index.
@@ -118,12 +118,12 @@ impl Slot {
     /// Whether it may be one of two versions.
     #[inline]
     pub const fn is_duplicate(self) -> bool {
-        self.0 & TWIN != 0
+        self.0 & DUPLICATE != 0
     }
 
     /// The slot with its duplicate bit set or not.
     pub const fn with_duplicate(self, duplicate: bool) -> Self {
-        if duplicate { Self(self.0 | TWIN) } else { Self(self.0 & !TWIN) }
+        if duplicate { Self(self.0 | DUPLICATE) } else { Self(self.0 & !DUPLICATE) }
     }
 
     /// Transactions that passed since a ghost was left, at most 2^36.
@@ -134,7 +134,7 @@ impl Slot {
     /// Whether two slots name the same record with the same tag; frequency and duplicate bit may differ.
     #[inline]
     pub const fn names_same(self, other: Self) -> bool {
-        (self.0 ^ other.0) & !(FREQUENCY_MASK | TWIN) == 0
+        (self.0 ^ other.0) & !(FREQUENCY_MASK | DUPLICATE) == 0
     }
 }
 

@@ -100,7 +100,7 @@ fn a_taker_that_dies_in_its_own_redo_is_finished_by_a_third() {
 }
 
 #[test]
-fn a_process_slot_attached_anew_settles_what_the_lock_says_of_its_last_owner() {
+fn a_process_row_attached_anew_settles_what_the_lock_says_of_its_last_owner() {
     for_every_death(2, |changes, world, ghost| {
         ghost.raise(&Process::mortal(world, 0, changes));
         let [(heir, its), (other, others)] = [0, 1].map(|_| (world.clone(), ghost.clone()));

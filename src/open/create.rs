@@ -4,7 +4,9 @@
 //! left behind is made anew; what is not larder's is left alone.
 
 use crate::config::{self, Layout};
-use crate::directory::{OpeningLock, home, write_header, write_home, write_identity, write_limits};
+use crate::directory::{
+    OpeningLock, origin, write_header, write_identity, write_limits, write_origin,
+};
 use crate::error::{Error, Result};
 use crate::format::address::{Lsn, Millis};
 use crate::format::control::{self, Geometry, ROWS_OFFSET};
@@ -71,7 +73,7 @@ fn build(request: &Request, file_system: FileSystem) -> Result<()> {
     let index_io = |error| Error::io(&request.path(INDEX_FILE), "cannot create it", error);
     let log = new_log(request, &geometry, identity.limits.max_bytes)?;
     let index = new_index(request, index_bytes)?;
-    let ids = [log.identity().map_err(log_io)?, index.identity().map_err(index_io)?];
+    let ids = [log.file_id().map_err(log_io)?, index.file_id().map_err(index_io)?];
     let words = Memory {
         log: Mapping::new(log, control::STATES_OFFSET, Access::Shared).map_err(log_io)?,
         index: Mapping::new(index, control::STATES_OFFSET, Access::Shared).map_err(index_io)?,
@@ -79,7 +81,7 @@ fn build(request: &Request, file_system: FileSystem) -> Result<()> {
     write_header(&words, WordAt::log, control::LOG_MAGIC, identity.store_id);
     write_header(&words, WordAt::index, control::INDEX_MAGIC, identity.store_id);
     write_control(&words, &identity, index_bytes);
-    write_home(&words, home(boot_id, ids));
+    write_origin(&words, origin(boot_id, ids));
     words.log.file().sync(true).map_err(log_io)?;
     words.index.file().sync(true).map_err(index_io)?;
     write_identity(request, &identity)?;

@@ -87,7 +87,7 @@ pub fn adopt(session: &Session, writer: &mut Writer, segment: SegmentId) {
 }
 
 /// Names the copies that a sync covers by now; `true` if none waits any more.
-pub fn settle(session: &Session, writer: &mut Writer) -> Result<bool> {
+pub fn name_covered(session: &Session, writer: &mut Writer) -> Result<bool> {
     let copies = &mut writer.copies;
     if copies.waiting.is_empty() {
         return Ok(true);
@@ -105,9 +105,9 @@ pub fn settle(session: &Session, writer: &mut Writer) -> Result<bool> {
 }
 
 /// Syncs, and names the copies that waited for it.
-pub fn sync_and_settle(session: &Session, writer: &mut Writer) -> Result<()> {
+pub fn sync_and_name(session: &Session, writer: &mut Writer) -> Result<()> {
     writer.sync(session)?;
-    settle(session, writer).map(|_| ())
+    name_covered(session, writer).map(|_| ())
 }
 
 /// Room for a copy in a queue; in the other one rather than none.
@@ -131,7 +131,7 @@ fn wait(session: &Session, writer: &mut Writer, moved: Move) -> Result<()> {
     writer.copies.waiting.push(moved);
     writer.copies.since = session.store.load(control::SYNCS_BEGUN);
     if writer.copies.waiting.len() >= WAITING_LIMIT {
-        sync_and_settle(session, writer)?;
+        sync_and_name(session, writer)?;
     }
     Ok(())
 }

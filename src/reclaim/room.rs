@@ -34,7 +34,7 @@ pub fn make_room(session: &Session, writer: &mut Writer, units: u32) -> Result<b
             return Ok(true);
         }
         if facts.after_sync > 0 {
-            moves::sync_and_settle(session, writer)?;
+            moves::sync_and_name(session, writer)?;
             continue;
         }
         if !is_walking(session) && !carry_out(session, policy::plan(&facts.store(), Need::Segment))?

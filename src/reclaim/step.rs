@@ -76,7 +76,7 @@ pub fn run(session: &Session, writer: &mut Writer) -> Result<()> {
             }
             Stepped::Waits => {
                 waits += 1;
-                moves::sync_and_settle(session, writer)?;
+                moves::sync_and_name(session, writer)?;
                 walks::take_over(session, writer)?;
             }
         }
@@ -144,14 +144,14 @@ fn at_end(session: &Session, writer: &mut Writer, walk: &Walk, is_mine: bool) ->
 fn is_emptied(session: &Session, writer: &mut Writer, walk: &Walk) -> Result<bool> {
     let segment = walk.word.segment;
     let is_empty = || session.store.live(segment).count == 0;
-    if !moves::settle(session, writer)? {
+    if !moves::name_covered(session, writer)? {
         return Ok(false);
     }
     if is_empty() {
         return Ok(true);
     }
     purge(session, writer, walk)?;
-    if !moves::settle(session, writer)? {
+    if !moves::name_covered(session, writer)? {
         return Ok(false);
     }
     if !is_empty() {

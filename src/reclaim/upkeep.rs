@@ -32,7 +32,7 @@ pub fn upkeep(session: &Session, writer: &mut Writer, bytes: u64) -> Result<()> 
         make_room_for_index(session, writer)?;
     }
     if !writer.copies.waiting.is_empty() {
-        moves::settle(session, writer)?;
+        moves::name_covered(session, writer)?;
     }
     if store.load(control::MAX_ENTRIES) != u64::MAX {
         hands::advance(session, writer)?;

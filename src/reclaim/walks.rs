@@ -182,7 +182,7 @@ pub fn take(session: &Session, writer: &mut Writer, raw: u64) -> Result<()> {
     let new = WalkWord::encode(Some(mine));
     if session.store.words.exchange(Route::Upkeep.at(), raw, new).is_ok() {
         moves::adopt(session, writer, walk.segment);
-        moves::sync_and_settle(session, writer)?;
+        moves::sync_and_name(session, writer)?;
     }
     Ok(())
 }

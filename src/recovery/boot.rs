@@ -6,7 +6,8 @@ use std::io;
 use super::steps::recover;
 use crate::config;
 use crate::directory::{
-    IndexFile, home, is_attached, is_in_order, map, open_index, open_log, write_header, write_home,
+    IndexFile, is_attached, is_in_order, map, open_index, open_log, origin, write_header,
+    write_origin,
 };
 use crate::error::{Error, Result};
 use crate::format::control::{self, Geometry, ROWS_OFFSET, STATES_OFFSET};
@@ -49,7 +50,7 @@ pub fn recover_shared(
         }
     };
     let index_length = back_index(&*index, &geometry).map_err(index_io)?;
-    let ids = [log.identity().map_err(log_io)?, index.identity().map_err(index_io)?];
+    let ids = [log.file_id().map_err(log_io)?, index.file_id().map_err(index_io)?];
     let store = map(request, geometry, log, index, Access::Shared)?;
     if is_attached(&store, locks, None) {
         return Err(index_in_use(request));
@@ -60,7 +61,7 @@ pub fn recover_shared(
         store.words.index.sync().map_err(index_io)
     };
     recover(request, identity, &store, index_length, Some(&flush))?;
-    write_home(&store.words, home(boot_id, ids));
+    write_origin(&store.words, origin(boot_id, ids));
     flush()?;
     Ok(store)
 }

@@ -51,7 +51,7 @@ impl<'a> Pass<'a> {
     }
 
     /// Empties what names nothing, and brings back what was moved to pages that are not durable.
-    pub fn settle(&self) {
+    pub fn sift(&self) {
         for page in (0..self.pages).map(PageId::new) {
             let home = Home::new(page, self.store.geometry.level, self.pages);
             for first in (0..PAGE_SLOTS).step_by(GROUP_SLOTS) {

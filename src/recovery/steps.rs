@@ -39,7 +39,7 @@ pub fn recover(
     if shared {
         empty_pages(store, pages..in_file);
     }
-    pass.settle();
+    pass.sift();
     durable_now()?;
     pass.count();
     let index_granted = index_bytes(in_file);

@@ -89,7 +89,7 @@ pub trait DiskFile: Debug + Send + Sync {
     fn sync(&self, all: bool) -> io::Result<()>;
     /// Inode number and birth time in nanoseconds: what a copy does not have. (A file system without
     /// birth times gives 0 for them.)
-    fn identity(&self) -> io::Result<[u64; 2]>;
+    fn file_id(&self) -> io::Result<[u64; 2]>;
     /// The file system that it is on.
     fn file_system(&self) -> io::Result<FileSystem>;
     /// Maps `length` bytes, of which it may have fewer.

@@ -173,8 +173,8 @@ impl DiskFile for KernelFile {
         if all { self.0.sync_all() } else { self.0.sync_data() }
     }
 
-    fn identity(&self) -> io::Result<[u64; 2]> {
-        identity(&self.0)
+    fn file_id(&self) -> io::Result<[u64; 2]> {
+        file_id(&self.0)
     }
 
     fn file_system(&self) -> io::Result<FileSystem> {
@@ -220,7 +220,7 @@ impl DiskFile for KernelFile {
 
 /// Inode number and birth time in nanoseconds: what a copy does not have. (A file system without
 /// birth times gives 0 for them.)
-fn identity(file: &File) -> io::Result<[u64; 2]> {
+fn file_id(file: &File) -> io::Result<[u64; 2]> {
     let mut found = MaybeUninit::<libc::statx>::zeroed();
     // SAFETY: the descriptor is open, the path empty and terminated, the buffer of the right type.
     let status = unsafe {

@@ -39,14 +39,14 @@ impl Bench {
     }
 
     /// Makes the copy the same as the original.
-    pub fn mend(&self) -> Result<()> {
+    pub fn reset(&self) -> Result<()> {
         tree::copy(&self.original.root, &self.copy.root)
     }
 
     /// The tests must pass on the source as it is. Returns the mutations of which nothing can be said,
     /// and why.
     pub fn check_unbroken(&self, chosen: &[Mutation]) -> Result<BTreeMap<String, Verdict>> {
-        self.mend()?;
+        self.reset()?;
         let parts: BTreeSet<Part> = chosen.iter().map(|mutation| mutation.part).collect();
         let built = self.build(&parts.into_iter().collect::<Vec<_>>())?;
         // Mutations that the same tests catch are checked once.
@@ -72,7 +72,7 @@ impl Bench {
 
     /// Breaks the copy by one mutation, and runs the tests that must notice.
     pub fn try_one(&self, mutation: &Mutation) -> Result<Verdict> {
-        self.mend()?;
+        self.reset()?;
         let patch = File::open(&mutation.path)?;
         let mut command = Command::new("patch");
         command.args(["-p1", "--silent", "--no-backup-if-mismatch", "--forward"]);

@@ -49,7 +49,7 @@ pub fn mutations(options: &Options) -> Result<bool> {
         progress::verdict(mutation, &verdict);
         verdicts.push((mutation, verdict));
     }
-    bench.mend()?;
+    bench.reset()?;
     tables::verdicts(&verdicts);
     Ok(verdicts.iter().all(|(_, verdict)| verdict.is_good()))
 }

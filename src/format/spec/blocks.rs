@@ -15,7 +15,7 @@ use crate::session::counters::{COUNTS, Count};
 
 /// From the top to the process rows.
 pub fn tables() -> Vec<Table> {
-    [words(), files(), store(), heads(), segments(), walks(), processes()].concat()
+    [words(), files(), store(), headers(), segments(), walks(), processes()].concat()
 }
 
 fn words() -> Vec<Table> {
@@ -90,7 +90,7 @@ fn store() -> Vec<Table> {
     ]
 }
 
-fn heads() -> Vec<Table> {
+fn headers() -> Vec<Table> {
     let control = "The control block";
     let word = |at: WordAt, field: &'static str| (at.offset(), 8, field);
     assert_eq!(encode_version(LOG_MAGIC, 7, [1, 2]) as u32, 7);

@@ -23,13 +23,13 @@ impl SimulatedFile {
 
     /// Takes blocks for a range, or is full.
     fn take(&self, offset: u64, length: u64) -> io::Result<()> {
-        let [inode, _] = self.file.identity()?;
+        let [inode, _] = self.file.file_id()?;
         lock(&self.side.0.disk).take(inode, offset, length)
     }
 
     /// Gives the whole blocks of a range back.
     fn leave(&self, offset: u64, length: u64) -> io::Result<()> {
-        let [inode, _] = self.file.identity()?;
+        let [inode, _] = self.file.file_id()?;
         lock(&self.side.0.disk).leave(inode, offset, length);
         Ok(())
     }
@@ -86,9 +86,9 @@ impl DiskFile for SimulatedFile {
         Ok(())
     }
 
-    fn identity(&self) -> io::Result<[u64; 2]> {
-        self.ask(What::Identity)?;
-        self.file.identity()
+    fn file_id(&self) -> io::Result<[u64; 2]> {
+        self.ask(What::FileId)?;
+        self.file.file_id()
     }
 
     fn file_system(&self) -> io::Result<FileSystem> {

@@ -39,7 +39,7 @@ pub enum What {
     Allocate,
     Punch,
     Sync,
-    Identity,
+    FileId,
     Map,
     Populate,
     Lock,
