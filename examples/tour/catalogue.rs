@@ -1,4 +1,4 @@
-//! The files of the tour: found once, and numbered alike for all processes.
+//! The files of the tour. They are found once, and have the same numbers in all processes.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -7,9 +7,9 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::Result;
+use crate::shared::Result;
 
-/// Enough for a tour.
+/// The files and bytes at which the search ends: enough for a tour.
 const MOST_FILES: usize = 200_000;
 const MOST_BYTES: u64 = 4 << 30;
 /// Keys and headers take room beside the bytes of a file.
@@ -27,9 +27,9 @@ pub struct Catalogue {
     pub unreadable: u64,
     /// Files larger than the largest entry.
     pub too_large: u64,
-    /// Whether there was more than enough.
+    /// Whether the search ended early, with enough.
     pub is_cut: bool,
-    /// When it was made, in seconds: what changed since then cannot be compared.
+    /// When it was made, in seconds. A file that changed since then cannot be compared.
     made: i64,
 }
 
@@ -90,7 +90,7 @@ impl Catalogue {
         }
     }
 
-    /// So that files of one directory are not neighbours; the same order each time.
+    /// Shuffles, in the same way each time, so that files of one directory are not neighbours.
     fn shuffle(&mut self) {
         self.files.sort();
         let mut random = Random::new(1);
@@ -109,7 +109,8 @@ impl Catalogue {
         self.bytes = self.files.iter().map(|(_, size)| size).sum();
     }
 
-    /// How many files, from the first, stay within bytes and a number; at least one.
+    /// How many files, from the first on, take no more than these bytes and are no more than this
+    /// number. At least one.
     pub fn fitting(&self, mut bytes: u64, most: u64) -> usize {
         let fits = self.files.iter().take(most as usize).take_while(|(path, size)| {
             let needed = size + path.as_os_str().len() as u64 + HEADER_BYTES;

@@ -1,10 +1,10 @@
-//! The tour's other processes: this program again, in a role, with a line for each thing it says.
+//! The tour's other processes. Each is this program again, in a role. It says one thing a line.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 
-use crate::Result;
+use crate::shared::Result;
 
 /// A process; killed when dropped.
 pub struct Child {
@@ -38,7 +38,7 @@ impl Child {
     pub fn hear(&mut self) -> Result<String> {
         let mut line = String::new();
         self.output.read_line(&mut line)?;
-        // One that was cut off was not said.
+        // A line without its end was cut off by the death of the process.
         match line.strip_suffix('\n') {
             Some(line) => Ok(line.to_owned()),
             None => Err("a process of the tour ended early".into()),
@@ -58,7 +58,7 @@ impl Child {
         Ok(writeln!(input, "{line}")?)
     }
 
-    /// SIGKILL; the lines it had said by then.
+    /// Kills it by SIGKILL. Returns the lines that it had said by then.
     pub fn kill(mut self) -> Result<Vec<String>> {
         self.process.kill()?;
         self.process.wait()?;

@@ -4,27 +4,20 @@
 //! cargo run --release --example tour -- DIR [--cache PATH]
 //! ```
 //!
-//! Four processes fill a cache with the files under DIR. One of them is killed in the middle, a fresh
-//! process looks whether anything it had stored is gone, and then four processes use the cache for
-//! more than fits in it: look a file up, compare every byte of a hit with the file, store what was
-//! missed. A watcher measures the directory all the while. At the end everything in the cache is
-//! compared once more, and a table says how it went. If a byte differs, an entry was lost or a limit
-//! was exceeded, the tour says so and fails.
+//! Four processes fill a cache with the files under DIR. One of them is killed in the middle, and a
+//! fresh process looks whether anything that it had stored is gone. Then four processes use the cache
+//! for more than fits in it. They look files up, compare every byte of a hit with the file, and store
+//! what was missed. A watcher measures the directory all the while. At the end everything in the cache
+//! is compared once more, and a table says how it went. If a byte differs, an entry was lost or a
+//! limit was exceeded, the tour says so and fails.
 //!
 //! The cache is made in a temporary directory and deleted, or made in PATH and left there. DIR is only
 //! read.
 
-/// Prints a line; an error where nobody reads on (`| head`), not a panic.
-macro_rules! say {
-    ($($line:tt)*) => {{
-        use std::io::Write as _;
-        writeln!(std::io::stdout(), $($line)*)
-    }};
-}
-
 mod catalogue;
 mod child;
 mod roles;
+mod shared;
 mod table;
 mod watch;
 
@@ -37,14 +30,12 @@ use catalogue::Catalogue;
 use child::Child;
 use larder::FileCache;
 use roles::{Audit, SHORT_LIFE, Tally};
+use shared::{PROCESSES, Result, say};
+use table::Outcome;
 use watch::Watch;
 
-/// Whatever goes wrong; its message is all that matters here.
-pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
-
-/// Processes that use the cache at a time.
-const PROCESSES: usize = 4;
-/// Limits are a part of what is there, so that not everything fits, but in a small directory these.
+/// The cache may hold a part of what is there, so that not everything fits. In a small directory it
+/// may hold this much: bytes and entries.
 const SMALLEST_LIMITS: (u64, u64) = (4 << 20, 1000);
 const LARGEST_LIMIT: u64 = 1 << 30;
 
@@ -83,86 +74,20 @@ fn parse(arguments: &[std::ffi::OsString]) -> Option<(PathBuf, Option<PathBuf>)>
 fn tour(files: &Path, cache: Option<PathBuf>) -> Result<()> {
     let work = tempfile::tempdir()?;
     let path = cache.unwrap_or_else(|| work.path().join("cache"));
-    if std::fs::read_dir(&path).is_ok_and(|mut entries| entries.next().is_some()) {
-        return Err(format!("{} is not empty: choose another --cache", path.display()).into());
-    }
-
-    let mut found = Catalogue::walk(files, &path)?;
-    let max_bytes = (found.bytes / 3).clamp(SMALLEST_LIMITS.0, LARGEST_LIMIT);
-    let max_entries = (found.files.len() as u64 / 4).max(SMALLEST_LIMITS.1);
-    let cache = FileCache::builder()
-        .max_bytes(max_bytes)
-        .max_entries(max_entries)
-        .max_processes(64)
-        .open(&path)?;
-    found.leave_out_larger_than(cache.stats().segment_bytes);
-    if found.files.is_empty() {
-        return Err(format!("there is no file to cache under {}", files.display()).into());
-    }
-    found.save(work.path())?;
-    table::introduce(&found, &path, max_bytes, max_entries)?;
-
-    let watch = Watch::start(cache.clone(), max_bytes, max_entries);
-    let start = |role: &str, number| Child::start(role, number, work.path(), files, &path);
-
-    // First as much as surely fits, so that nothing may be missing afterwards.
-    let fill = found.fitting(max_bytes / 3, max_entries / 3);
-    let mut users = Vec::new();
-    for number in 1..PROCESSES {
-        users.push(start(&format!("user {fill}"), number)?);
-    }
-    let victim = start(&format!("victim {fill}"), 0)?;
-    let acknowledged = kill_in_the_middle(victim, fill.div_ceil(PROCESSES))?;
-    let after_kill = audit(start("auditor", 0)?, &acknowledged)?;
-    say!(
-        "1. {PROCESSES} processes stored {} files. One was killed (SIGKILL) after {} puts: a fresh \
-         process\n   opened the cache in {:.2} ms and found {} of its {} entries, every byte right.",
-        table::grouped(fill as u64),
-        acknowledged.puts,
-        after_kill.opened_ms(),
-        after_kill.asked_found,
-        after_kill.asked,
-    )?;
-    if after_kill.asked_found != after_kill.asked {
-        return Err("acknowledged entries of the killed process are gone".into());
-    }
-
-    // Then more than fits: the three that go on, and one in place of the dead.
-    users.push(start("user 0", PROCESSES)?);
-    for user in &mut users {
-        user.expect("filled")?;
-    }
-    let begun = Instant::now();
-    for user in &mut users {
-        user.tell("go")?;
-    }
-    let mut tally = Tally::default();
-    for mut user in users {
-        tally.add(&Tally::decode(&user.expect("tally")?)?);
-        user.finish()?;
-    }
-    let elapsed = begun.elapsed();
-    say!(
-        "2. {PROCESSES} processes looked up {} files in {:.1} s, and stored those they missed.",
-        table::grouped(tally.lookups),
-        elapsed.as_secs_f64()
-    )?;
-
-    std::thread::sleep(SHORT_LIFE + Duration::from_millis(10));
-    let last = audit(start("auditor", 0)?, &acknowledged)?;
-    say!(
-        "3. A fresh process collected {} expired entries, and compared all other {} with their files.\n",
-        table::grouped(last.expired),
-        table::grouped(last.whole),
-    )?;
+    let tour = Tour::prepare(work.path(), files, &path)?;
+    let Limits { max_bytes, max_entries } = tour.limits;
+    let watch = Watch::start(tour.cache.clone(), max_bytes, max_entries);
+    let filled = tour.fill()?;
+    let acknowledged = filled.acknowledged;
+    let (tally, elapsed) = tour.use_it(filled.users)?;
+    let last = tour.compare_all(&acknowledged)?;
     let watched = watch.stop()?;
-    let stats = cache.stats();
-    table::print(&table::Outcome {
-        found: &found,
+    table::print(&Outcome {
+        found: &tour.found,
         tally: &tally,
         watched: &watched,
-        stats: &stats,
-        after_kill: &after_kill,
+        stats: &tour.cache.stats(),
+        after_kill: &filled.after_kill,
         last: &last,
         elapsed,
     })?;
@@ -178,17 +103,142 @@ fn tour(files: &Path, cache: Option<PathBuf>) -> Result<()> {
     }
 }
 
-/// What the killed process had been told is stored.
+/// What the cache may hold.
+struct Limits {
+    max_bytes: u64,
+    max_entries: u64,
+}
+
+impl Limits {
+    fn of(found: &Catalogue) -> Self {
+        Self {
+            max_bytes: (found.bytes / 3).clamp(SMALLEST_LIMITS.0, LARGEST_LIMIT),
+            max_entries: (found.files.len() as u64 / 4).max(SMALLEST_LIMITS.1),
+        }
+    }
+}
+
+/// The files, and a cache for them.
+struct Tour<'a> {
+    /// Where the processes find the catalogue.
+    work: &'a Path,
+    files: &'a Path,
+    path: &'a Path,
+    limits: Limits,
+    found: Catalogue,
+    cache: FileCache,
+}
+
+/// After the first stage.
+struct Filled {
+    /// The processes that go on.
+    users: Vec<Child>,
+    acknowledged: Acknowledged,
+    after_kill: Audit,
+}
+
+impl<'a> Tour<'a> {
+    /// Finds the files, and makes the cache.
+    fn prepare(work: &'a Path, files: &'a Path, path: &'a Path) -> Result<Self> {
+        if std::fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some()) {
+            return Err(format!("{} is not empty: choose another --cache", path.display()).into());
+        }
+        let mut found = Catalogue::walk(files, path)?;
+        let limits = Limits::of(&found);
+        let cache = FileCache::builder()
+            .max_bytes(limits.max_bytes)
+            .max_entries(limits.max_entries)
+            .max_processes(64)
+            .open(path)?;
+        found.leave_out_larger_than(cache.stats().segment_bytes);
+        if found.files.is_empty() {
+            return Err(format!("there is no file to cache under {}", files.display()).into());
+        }
+        found.save(work)?;
+        table::introduce(&found, path, limits.max_bytes, limits.max_entries)?;
+        Ok(Self { work, files, path, limits, found, cache })
+    }
+
+    fn start(&self, role: &str, number: usize) -> Result<Child> {
+        Child::start(role, number, self.work, self.files, self.path)
+    }
+
+    /// First stage: processes store as much as surely fits, so that nothing may be missing afterwards.
+    /// One of them is killed while it stores.
+    fn fill(&self) -> Result<Filled> {
+        let Limits { max_bytes, max_entries } = self.limits;
+        let fill = self.found.fitting(max_bytes / 3, max_entries / 3);
+        let mut users = Vec::new();
+        for number in 1..PROCESSES {
+            users.push(self.start(&format!("user {fill}"), number)?);
+        }
+        let victim = self.start(&format!("victim {fill}"), 0)?;
+        let acknowledged = kill_in_the_middle(victim, fill.div_ceil(PROCESSES))?;
+        let after_kill = audit(self.start("auditor", 0)?, &acknowledged)?;
+        say!(
+            "1. {PROCESSES} processes stored {} files. One was killed (SIGKILL) after {} puts: a fresh \
+             process\n   opened the cache in {:.2} ms and found {} of its {} entries, every byte right.",
+            table::grouped(fill as u64),
+            acknowledged.puts,
+            after_kill.opened_ms(),
+            after_kill.asked_found,
+            after_kill.asked,
+        )?;
+        if after_kill.asked_found != after_kill.asked {
+            return Err("acknowledged entries of the killed process are gone".into());
+        }
+        Ok(Filled { users, acknowledged, after_kill })
+    }
+
+    /// Second stage: the other processes, and a new one in place of the dead, use the cache for more
+    /// than fits. Returns what they did, and how long it took.
+    fn use_it(&self, mut users: Vec<Child>) -> Result<(Tally, Duration)> {
+        users.push(self.start("user 0", PROCESSES)?);
+        for user in &mut users {
+            user.expect("filled")?;
+        }
+        let begun = Instant::now();
+        for user in &mut users {
+            user.tell("go")?;
+        }
+        let mut tally = Tally::default();
+        for mut user in users {
+            tally.add(&Tally::decode(&user.expect("tally")?)?);
+            user.finish()?;
+        }
+        let elapsed = begun.elapsed();
+        say!(
+            "2. {PROCESSES} processes looked up {} files in {:.1} s, and stored those they missed.",
+            table::grouped(tally.lookups),
+            elapsed.as_secs_f64()
+        )?;
+        Ok((tally, elapsed))
+    }
+
+    /// Third stage: when short lives are over, a fresh process compares everything.
+    fn compare_all(&self, acknowledged: &Acknowledged) -> Result<Audit> {
+        std::thread::sleep(SHORT_LIFE + Duration::from_millis(10));
+        let last = audit(self.start("auditor", 0)?, acknowledged)?;
+        say!(
+            "3. A fresh process collected {} expired entries, and compared all other {} with their files.\n",
+            table::grouped(last.expired),
+            table::grouped(last.whole),
+        )?;
+        Ok(last)
+    }
+}
+
+/// What the killed process said that it had stored.
 struct Acknowledged {
-    /// Numbers of the files that live on.
+    /// Numbers of its files, but for the short-lived ones.
     files: BTreeSet<usize>,
-    /// Puts, those of one file again and those of short-lived ones included.
+    /// Its puts: of one file again and again, and of short-lived ones.
     puts: usize,
     /// Files that could not be read by then.
     unread: usize,
 }
 
-/// Kills the victim, which stores its share over and over, after half of it.
+/// Kills the victim, which stores its share over and over, when half of the share is stored.
 fn kill_in_the_middle(mut victim: Child, share: usize) -> Result<Acknowledged> {
     let mut acknowledged = Acknowledged { files: BTreeSet::new(), puts: 0, unread: 0 };
     let mut note = |line: String| -> Result<usize> {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use larder::{FileCache, Ttl};
 
 use crate::catalogue::{Catalogue, Random};
-use crate::{PROCESSES, Result};
+use crate::shared::{PROCESSES, Result, say};
 
 /// Every tenth file is stored for this long only.
 pub const SHORT_LIFE: Duration = Duration::from_secs(1);
@@ -66,7 +66,7 @@ fn share(role: &Role) -> impl Iterator<Item = usize> + Clone {
     (role.number..role.fill).step_by(PROCESSES)
 }
 
-/// Stores its share over and over, and says each that is acknowledged, until it is killed.
+/// Stores its share over and over until it is killed, and says the number of each file that was stored.
 fn be_victim(cache: &FileCache, files: &Catalogue, role: &Role) -> Result<()> {
     for number in share(role).cycle() {
         match files.read(number) {
@@ -122,7 +122,7 @@ fn be_user(cache: &FileCache, files: &Catalogue, role: &Role) -> Result<()> {
     Ok(())
 }
 
-/// Opens the cache as nobody has it open, looks for the files it is told, and compares everything.
+/// Looks for the files that it is told of, then compares everything in the cache.
 fn be_auditor(cache: &FileCache, files: &Catalogue, opened: Duration) -> Result<()> {
     let mut line = String::new();
     std::io::stdin().read_line(&mut line)?;
@@ -150,8 +150,8 @@ fn be_auditor(cache: &FileCache, files: &Catalogue, opened: Duration) -> Result<
     Ok(())
 }
 
-/// Whether a value is the file's. `false`: the file itself was changed. Anything else is the failure
-/// that the tour looks for.
+/// Whether a value has the bytes of its file. It may differ if the file was changed meanwhile: then
+/// this is `false`. If the file was not, that is the failure which the tour looks for.
 fn is_right(files: &Catalogue, number: usize, value: &[u8]) -> Result<bool> {
     if files.read(number).is_some_and(|bytes| bytes == value) {
         return Ok(true);

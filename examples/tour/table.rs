@@ -7,8 +7,8 @@ use larder::Stats;
 
 use crate::catalogue::Catalogue;
 use crate::roles::{Audit, Tally};
+use crate::shared::{PROCESSES, Result, say};
 use crate::watch::Watched;
-use crate::{PROCESSES, Result};
 
 /// Everything that the table is made of.
 pub struct Outcome<'a> {
@@ -46,8 +46,18 @@ pub fn introduce(found: &Catalogue, cache: &Path, max_bytes: u64, max_entries: u
 }
 
 pub fn print(outcome: &Outcome<'_>) -> Result<()> {
-    let Outcome { found, tally, watched, stats, after_kill, last, elapsed } = outcome;
-    let row = |name: &str, value: String| say!("  {name:<22} {value}");
+    calls(outcome)?;
+    limits(outcome)?;
+    processes(outcome)
+}
+
+fn row(name: &str, value: String) -> std::io::Result<()> {
+    say!("  {name:<22} {value}")
+}
+
+/// How often the cache was called, and how long that took.
+fn calls(outcome: &Outcome<'_>) -> Result<()> {
+    let Outcome { tally, stats, elapsed, .. } = outcome;
     row(
         "lookups",
         format!(
@@ -67,10 +77,13 @@ pub fn print(outcome: &Outcome<'_>) -> Result<()> {
     row("a hit takes", time_and_flow(tally.hits, tally.hit_bytes, tally.hit_nanoseconds))?;
     row("a put takes", time_and_flow(tally.puts, tally.put_bytes, tally.put_nanoseconds))?;
     row("evictions", grouped(stats.evictions))?;
-    row(
-        "expired",
-        format!("{} collected, without a look at their keys", grouped(stats.expirations)),
-    )?;
+    let expired = grouped(stats.expirations);
+    Ok(row("expired", format!("{expired} collected, without a look at their keys"))?)
+}
+
+/// How close the cache came to its limits.
+fn limits(outcome: &Outcome<'_>) -> Result<()> {
+    let Outcome { watched, stats, .. } = outcome;
     row(
         "disk",
         format!(
@@ -81,10 +94,13 @@ pub fn print(outcome: &Outcome<'_>) -> Result<()> {
             grouped(watched.looks),
         ),
     )?;
-    row(
-        "entries",
-        format!("at most {} of {}", grouped(watched.most_entries), grouped(stats.max_entries)),
-    )?;
+    let (most, max) = (grouped(watched.most_entries), grouped(stats.max_entries));
+    Ok(row("entries", format!("at most {most} of {max}"))?)
+}
+
+/// What a fresh process found after the kill, and at the end.
+fn processes(outcome: &Outcome<'_>) -> Result<()> {
+    let Outcome { found, tally, after_kill, last, .. } = outcome;
     row(
         "opening",
         format!(
@@ -139,7 +155,7 @@ fn size(bytes: u64) -> String {
     }
 }
 
-/// With a comma after each three digits.
+/// A number with a comma before each three digits.
 pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut grouped = String::new();

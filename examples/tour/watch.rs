@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use larder::FileCache;
 
-use crate::Result;
+use crate::shared::Result;
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_micros(500);
@@ -20,7 +20,7 @@ pub struct Watched {
     pub looks: u64,
     pub most_bytes: u64,
     pub most_entries: u64,
-    /// The first time that a limit did not hold.
+    /// What was seen when a limit did not hold for the first time.
     pub violation: Option<String>,
 }
 

@@ -9,13 +9,13 @@
 //! has room for everything. So what runs is the crate's own:
 //!
 //! - transactions: `Session::transact` with `Transactions`, `split` and `settle_row`;
-//! - segments: `Session::take`, `Session::try_free` with `is_pinned`, and the transitions of both;
+//! - segments: `Session::reserve` with its chunks ([`reserving`]), `Session::take`, `Session::try_free` with
+//!   `is_pinned`, and the transitions of these;
 //! - writing: `begin_writing`, `Session::write`, `Session::written`;
 //! - reading: `Index::find` and `bump`, `Store::record`, `is_current` and `is_still`, `Pins`.
 //!
 //! What [`segments`] does itself: it publishes and evicts the one key by short transactions of its own,
-//! seals the segment, and says where each record goes. Nothing here calls `Session::reserve`, and the
-//! floors from `entries` on are not generic: located keys, moves, the barrier and duplicates are left to
+//! seals the segment, and says where each of its records goes. The floors from `entries` on are not generic: located keys, moves, the barrier and duplicates are left to
 //! other kinds of tests. CRCs are left out: bytes are compared, so that a check never hides a missing
 //! fence.
 //!

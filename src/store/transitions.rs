@@ -13,7 +13,7 @@ pub fn taken(state: StateWord, epoch: u32, queue: Queue) -> Option<StateWord> {
     (state.state == State::Free).then_some(StateWord {
         generation,
         state: State::Active,
-        queue: queue,
+        queue,
         ..state
     })
 }

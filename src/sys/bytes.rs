@@ -1,10 +1,17 @@
 //! Bytes of a mapping, which other processes may change at any time.
 //!
-//! To the language, a plain copy of them beside such a change is a data race, which it leaves
-//! undefined. So they are copied by instructions that the compiler does not look into, or where there are
-//! none for the machine, by relaxed atomic words. Torn bytes are possible in both, and are caught by the CRC.
+//! In Rust a plain copy beside such a change is a data race, which is undefined behaviour. So on x86-64
+//! the bytes are copied by assembly, into which the compiler does not look. Elsewhere they are copied by
+//! relaxed atomic words. Both can give torn bytes, which the CRC catches.
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+
+/// Below this length a copy is two overlapping accesses at most.
+#[cfg(all(target_arch = "x86_64", not(miri)))]
+const BLOCK: usize = 32;
+/// From this length on, the processor's own way of copying wins.
+#[cfg(all(target_arch = "x86_64", not(miri)))]
+const LONG: usize = 4096;
 
 /// Copies from a mapping or into one.
 ///
@@ -13,63 +20,77 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 #[inline]
 pub unsafe fn copy(source: *const u8, target: *mut u8, length: usize) {
-    use std::arch::asm;
-    const BLOCK: usize = 32;
-    /// From here on the processor's own way of copying wins.
-    const LONG: usize = 4096;
-    // SAFETY: every access is within `length` bytes of both, as each branch makes sure; SSE2 is part of
-    // x86-64; flags, the stack and everything but `target` stay as they are.
+    // SAFETY: the caller vouches for `length` bytes of both, and each branch makes sure that these are as
+    // many as its function asks for.
     unsafe {
         if length >= LONG {
-            asm!(
-                "rep movsb",
-                inout("rcx") length => _,
-                inout("rsi") source => _,
-                inout("rdi") target => _,
-                options(nostack, preserves_flags),
-            );
+            copy_long(source, target, length);
         } else if length >= BLOCK {
-            let rest = length % BLOCK;
-            asm!(
-                "2:",
-                "movdqu {a}, [{source} + {at}]",
-                "movdqu {b}, [{source} + {at} + 16]",
-                "movdqu [{target} + {at}], {a}",
-                "movdqu [{target} + {at} + 16], {b}",
-                "add {at}, 32",
-                "cmp {at}, {end}",
-                "jb 2b",
-                source = in(reg) source,
-                target = in(reg) target,
-                at = inout(reg) 0usize => _,
-                end = in(reg) length - rest,
-                a = out(xmm_reg) _,
-                b = out(xmm_reg) _,
-                options(nostack),
-            );
-            if rest > 0 {
-                // Some bytes a second time, rather than piece by piece.
-                let last = length - BLOCK;
-                copy_pair(source.add(last), target.add(last), BLOCK - 16);
-            }
+            copy_blocks(source, target, length);
         } else if length >= 16 {
             copy_pair(source, target, length - 16);
         } else if length >= 8 {
-            let last = length - 8;
-            asm!(
-                "mov {a}, [{source}]",
-                "mov {b}, [{source} + {last}]",
-                "mov [{target}], {a}",
-                "mov [{target} + {last}], {b}",
-                source = in(reg) source,
-                target = in(reg) target,
-                last = in(reg) last,
-                a = out(reg) _,
-                b = out(reg) _,
-                options(nostack, preserves_flags),
-            );
+            copy_ends(source, target, length - 8);
         } else {
             copy_pieces(source, target, length);
+        }
+    }
+}
+
+/// Copies by the processor's own instruction for that.
+///
+/// # Safety
+/// As [`copy`].
+#[cfg(all(target_arch = "x86_64", not(miri)))]
+#[inline]
+unsafe fn copy_long(source: *const u8, target: *mut u8, length: usize) {
+    // SAFETY: it reads and writes the `length` bytes that the caller vouches for. It goes forwards, as the
+    // direction flag is clear where an assembly block begins. The stack and everything but `target` stay
+    // as they are.
+    unsafe {
+        std::arch::asm!(
+            "rep movsb",
+            inout("rcx") length => _,
+            inout("rsi") source => _,
+            inout("rdi") target => _,
+            options(nostack, preserves_flags),
+        );
+    }
+}
+
+/// Copies whole blocks. If bytes are left, the last 32 bytes are copied as one more block, some of them
+/// for the second time.
+///
+/// # Safety
+/// As [`copy`] with a length of at least [`BLOCK`].
+#[cfg(all(target_arch = "x86_64", not(miri)))]
+#[inline]
+unsafe fn copy_blocks(source: *const u8, target: *mut u8, length: usize) {
+    let rest = length % BLOCK;
+    // SAFETY: there is at least one block, and the loop ends with the last whole one within `length`. One
+    // more begins at `length - BLOCK`, which is not below 0. SSE2 is part of x86-64. The stack and
+    // everything but `target` and the flags stay as they are.
+    unsafe {
+        std::arch::asm!(
+            "2:",
+            "movdqu {a}, [{source} + {at}]",
+            "movdqu {b}, [{source} + {at} + 16]",
+            "movdqu [{target} + {at}], {a}",
+            "movdqu [{target} + {at} + 16], {b}",
+            "add {at}, 32",
+            "cmp {at}, {end}",
+            "jb 2b",
+            source = in(reg) source,
+            target = in(reg) target,
+            at = inout(reg) 0usize => _,
+            end = in(reg) length - rest,
+            a = out(xmm_reg) _,
+            b = out(xmm_reg) _,
+            options(nostack),
+        );
+        if rest > 0 {
+            let last = length - BLOCK;
+            copy_pair(source.add(last), target.add(last), BLOCK - 16);
         }
     }
 }
@@ -98,10 +119,34 @@ unsafe fn copy_pair(source: *const u8, target: *mut u8, second: usize) {
     }
 }
 
+/// Copies the first 8 bytes, and 8 from `second` on.
+///
+/// # Safety
+/// As [`copy`] with a length of `second + 8`.
+#[cfg(all(target_arch = "x86_64", not(miri)))]
+#[inline]
+unsafe fn copy_ends(source: *const u8, target: *mut u8, second: usize) {
+    // SAFETY: the caller's; nothing but `target` is changed.
+    unsafe {
+        std::arch::asm!(
+            "mov {a}, [{source}]",
+            "mov {b}, [{source} + {second}]",
+            "mov [{target}], {a}",
+            "mov [{target} + {second}], {b}",
+            source = in(reg) source,
+            target = in(reg) target,
+            second = in(reg) second,
+            a = out(reg) _,
+            b = out(reg) _,
+            options(nostack, preserves_flags),
+        );
+    }
+}
+
 #[cfg(not(all(target_arch = "x86_64", not(miri))))]
 pub use copy_pieces as copy;
 
-/// Copies from a mapping or into one, by atomic words where both are aligned alike, else by atomic bytes.
+/// Copies from a mapping or into one: by atomic words where both are aligned alike, else by atomic bytes.
 ///
 /// # Safety
 /// `source` points to `length` bytes that may be read, `target` to as many that may be written; they do

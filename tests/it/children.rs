@@ -1,12 +1,33 @@
 //! Real processes for the tests: this test binary, run again in a role.
+//!
+//! Nothing here knows what a role does. `roles` has the table of them.
 
 use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+/// The test that plays a role, by its full name.
+const PLAYS: &str = "roles::a_child_plays_its_role";
 
 const ROLE: &str = "LARDER_TEST_ROLE";
 const DIRECTORY: &str = "LARDER_TEST_DIRECTORY";
 const SEED: &str = "LARDER_TEST_SEED";
+
+/// What a child was started with.
+pub struct Part {
+    pub role: String,
+    pub directory: PathBuf,
+    pub seed: u64,
+}
+
+/// The part that [`Process::start`] gave this process; `None` if it is not a child.
+pub fn part() -> Option<Part> {
+    Some(Part {
+        role: std::env::var(ROLE).ok()?,
+        directory: std::env::var_os(DIRECTORY).unwrap().into(),
+        seed: std::env::var(SEED).unwrap().parse().unwrap(),
+    })
+}
 
 /// A process in a role; killed when dropped.
 pub struct Process {
@@ -33,7 +54,7 @@ impl Process {
             }
         };
         let mut child = command
-            .args(["--exact", "children::a_child_plays_its_role", "--nocapture", "--quiet"])
+            .args(["--exact", PLAYS, "--nocapture", "--quiet"])
             .env(ROLE, role)
             .env(DIRECTORY, directory)
             .env(SEED, seed.to_string())
@@ -46,7 +67,7 @@ impl Process {
         Self { child, input, output }
     }
 
-    /// The next line that the role printed with [`say`]; `None` at its end.
+    /// The next line that the role printed with [`say`], or `None` at its end.
     pub fn hear(&mut self) -> Option<String> {
         loop {
             let mut line = String::new();
@@ -66,17 +87,17 @@ impl Process {
 
     /// Sends a signal.
     pub fn signal(&self, signal: libc::c_int) {
-        // SAFETY: a signal to a child that was not waited for yet.
+        // SAFETY: the signal goes to a child that was not waited for yet.
         unsafe { libc::kill(self.child.id() as libc::pid_t, signal) };
     }
 
-    /// Kills it at once.
+    /// Kills it at once, and waits until it is gone.
     pub fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    /// Waits for its end, which must be a success; what it said until then.
+    /// Waits for its end, which must be a success. Returns what it said until then.
     pub fn finish(mut self) -> Vec<String> {
         self.input = None;
         let mut said = Vec::new();
@@ -111,48 +132,9 @@ pub fn listen() -> Option<String> {
     }
 }
 
-/// Not a test of its own: does nothing unless [`Process::start`] runs it in a role.
-#[test]
-fn a_child_plays_its_role() {
-    let Ok(role) = std::env::var(ROLE) else { return };
-    let directory = std::env::var(DIRECTORY).unwrap();
-    let seed = std::env::var(SEED).unwrap().parse().unwrap();
-    let directory = Path::new(&directory);
-    match role.as_str() {
-        "mixed" => crate::processes::mixed(directory, seed),
-        "writer" => crate::processes::writer(directory, seed),
-        "filler" => crate::processes::filler(directory, seed),
-        "stuck filler" => crate::processes::stuck_filler(directory),
-        "dies in commit" => crate::fork::dies_in_commit(directory),
-        "forker" => crate::fork::forker(directory),
-        "half a million" => crate::big::half(directory, seed),
-        "flips" => crate::hostile::flips(directory, seed),
-        "files" => crate::hostile::files(directory, seed),
-        "records" => crate::hostile::records(directory, seed),
-        "counters" => crate::counters::counters(directory, seed),
-        "fuzzed" => crate::corpus::fuzzed(seed),
-        "forged" => crate::forged::forged(seed),
-        "nobody" => crate::errors::nobody(directory),
-        "idler" => crate::errors::idler(directory),
-        "failing" => crate::faults::failing(directory, seed),
-        "filled" => crate::full::filled(directory, seed),
-        "limited" => crate::full::limited(directory, seed),
-        "counted" => crate::system_calls::counted(directory, seed),
-        "power load" => crate::real_power::load(directory, seed),
-        #[cfg(target_arch = "x86_64")]
-        "stepped" => crate::steps::stepped(directory),
-        "vandal" => crate::vandal::vandal(directory, seed),
-        "vandal of all" => crate::vandal::vandal_of_all(directory, seed),
-        "beside a worse vandal" => crate::vandal::beside_worse(directory, seed),
-        "beside a vandal" => crate::vandal::beside(directory, seed),
-        role if role.contains("storm") => crate::storm::supervise(role, directory, seed),
-        _ => panic!("no such role: {role}"),
-    }
-}
-
 /// Mounts for this thread and its children alone.
 pub fn own_mounts() -> Result<(), String> {
-    // SAFETY: system calls with plain numbers and terminated strings; only this thread changes.
+    // SAFETY: system calls with plain numbers and terminated strings. They change this thread alone.
     let done = unsafe {
         libc::unshare(libc::CLONE_NEWNS) == 0
             && libc::mount(

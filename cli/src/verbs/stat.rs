@@ -19,7 +19,7 @@ pub struct Stat {
     directory: PathBuf,
 }
 
-/// What `--json` prints: the fields of [`Stats`], where the limits that are none are `null`.
+/// What `--json` prints: the fields of [`Stats`]. Where there is no limit, it is `null`.
 #[derive(Serialize)]
 struct Report {
     directory: String,
@@ -82,11 +82,16 @@ impl Report {
         }
     }
 
+    /// What is printed without `--json`: a name and a value a line.
     fn lines(&self) -> Vec<(&'static str, String)> {
+        let mut lines = self.sizes();
+        lines.extend(self.counters());
+        lines
+    }
+
+    fn sizes(&self) -> Vec<(&'static str, String)> {
         let limit =
             |limit: Option<u64>| limit.map_or("no limit".into(), |n| format!("at most {n}"));
-        let reads = self.hits + self.misses;
-        let ratio = self.hits as f64 * 100.0 / reads.max(1) as f64;
         vec![
             ("directory", self.directory.clone()),
             ("entries", format!("{} ({})", self.entries, limit(self.max_entries))),
@@ -118,6 +123,13 @@ impl Report {
                 ),
             ),
             ("time to live", self.time_to_live_ms.map_or("forever".into(), text::time)),
+        ]
+    }
+
+    fn counters(&self) -> Vec<(&'static str, String)> {
+        let reads = self.hits + self.misses;
+        let ratio = self.hits as f64 * 100.0 / reads.max(1) as f64;
+        vec![
             ("reads", format!("{} hits, {} misses ({ratio:.1} %)", self.hits, self.misses)),
             (
                 "writes",

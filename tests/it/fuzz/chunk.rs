@@ -3,13 +3,15 @@
 use arbitrary::{Result, Unstructured};
 use larder::internals::segment::{decode_chunk, encode_chunk};
 
+use super::place::draw;
+
 pub fn run(input: &mut Unstructured<'_>) -> Result<()> {
-    let (checker, generation) = super::checker(input)?;
+    let (checker, generation) = draw(input)?;
     let units: u32 = input.arbitrary()?;
     let words = encode_chunk(checker, generation, units);
     assert_eq!(decode_chunk(checker, generation, words), (units != 0).then_some(units));
 
-    // Damaged, or nothing but the input.
+    // Damaged words, or words of the input alone.
     let masks: [u64; 2] = input.arbitrary()?;
     for changed in [[words[0] ^ masks[0], words[1] ^ masks[1]], [words[0], masks[1]], masks] {
         if let Some(units) = decode_chunk(checker, generation, changed) {
@@ -19,7 +21,7 @@ pub fn run(input: &mut Unstructured<'_>) -> Result<()> {
     }
 
     // Written for another place.
-    let (elsewhere, other) = super::checker(input)?;
+    let (elsewhere, other) = draw(input)?;
     if let Some(units) = decode_chunk(elsewhere, other, words) {
         assert_eq!(encode_chunk(elsewhere, other, units), words);
     }

@@ -1,8 +1,8 @@
-//! What a fuzz target does with an input. The targets in `fuzz/` and the test over saved inputs
-//! (`corpus`) share these bodies: whatever the input holds, each ends without a panic.
+//! What a fuzz target does with an input: its body. The targets in `fuzz/` and the test over saved
+//! inputs (`corpus`) share these bodies. Each ends without a panic, whatever the input holds.
 //!
-//! An input is read as a list of choices (`arbitrary`): a valid thing is built, then changed, then
-//! decoded or used. So checksums do not keep a fuzzer out, and what must hold is known.
+//! An input is read as a list of choices (`arbitrary`). A body builds a valid thing, changes it, and
+//! then decodes or uses it. So checksums do not keep a fuzzer out, and it is known what must hold.
 
 pub mod chunk;
 pub mod control;
@@ -12,16 +12,15 @@ pub mod files;
 pub mod open;
 pub mod page;
 pub mod paper;
+pub mod place;
 pub mod record;
 pub mod sample;
 pub mod slot;
 pub mod store;
 
 use arbitrary::{Result, Unstructured};
-use larder::internals::address::{Address, Generation};
-use larder::internals::check::Checker;
 
-/// A body: an error means that the input was too short.
+/// A body. Its error means that the input was too short.
 pub type Body = fn(&mut Unstructured<'_>) -> Result<()>;
 
 /// All of them, by the names of their targets.
@@ -39,11 +38,4 @@ pub const TARGETS: [(&str, Body); 8] = [
 /// Runs a body over an input.
 pub fn run(body: Body, bytes: &[u8]) {
     let _ = body(&mut Unstructured::new(bytes));
-}
-
-/// The checks of some store for some place.
-fn checker(input: &mut Unstructured<'_>) -> Result<(Checker, Generation)> {
-    let generation = Generation::new(input.arbitrary()?);
-    let address = Address::from_units(input.arbitrary()?);
-    Ok((Checker::new(input.arbitrary()?, address, generation), generation))
 }

@@ -119,7 +119,8 @@ impl Player {
         builder
     }
 
-    /// Everybody goes; then somebody comes, perhaps after another boot, which a reader may see first.
+    /// All handles are closed, and the store is opened anew. That may be after another boot, which a
+    /// reader sees first.
     pub(super) fn restart(&mut self, limits: Limits, boots: bool) -> Checked {
         if boots && self.stats.syncs > 0 {
             // What was removed since the last sync may be back after another boot: it might have
@@ -151,7 +152,7 @@ impl Player {
         self.compare_all(&self.cache())
     }
 
-    /// Every key as a reader sees it that is alone.
+    /// Every key, as a reader sees it that has the store to itself.
     fn compare_reader_alone(&mut self, reader: &FileCache) -> Checked {
         let now = self.now();
         for key in 0..KEYS as Key {

@@ -1,4 +1,4 @@
-//! Carries operations out on a store and its oracle, and compares after each.
+//! A store and its oracle: what is done with one key, and what holds after each operation.
 
 use std::time::Duration;
 
@@ -7,9 +7,9 @@ use larder::{Builder, Durability, ErrorKind, FileCache, Stats, Ttl, View};
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 
-use super::operations::{Key, Length, Limits, Lives, MANY, Op, Plan, Read, Syncs, Time, name};
+use super::form::{Form, START};
+use super::operations::{Key, Length, Lives, Plan, Read, Syncs, Time, name};
 use super::oracle::{Checked, NEVER, Oracle, value};
-use super::{Form, START};
 use crate::common;
 
 /// Handles and views that are held at most.
@@ -17,7 +17,7 @@ pub const HANDLES: usize = 3;
 const VIEWS: usize = 4;
 const CENTURY: u64 = 100 * 365 * 24 * 3_600_000;
 
-/// What went wrong that must not.
+/// The failure of a call that must not fail.
 pub fn fault(what: &str) -> impl FnOnce(larder::Error) -> TestCaseError + use<'_> {
     move |error| TestCaseError::fail(format!("{what}: {error}"))
 }
@@ -36,9 +36,10 @@ pub struct Player {
     pub(super) ttl_ms: Option<u64>,
     /// The largest value under an empty key.
     pub(super) largest: usize,
-    /// There was an entry of more than an eighth of a segment.
+    /// Whether there was an entry of more than an eighth of a segment.
     pub(super) had_large: bool,
-    /// Lowering the limit failed, as documented: the disk is over it until something is freed.
+    /// Whether lowering the limit has failed, as is documented. Then the disk is over it until something
+    /// is freed.
     pub(super) over: bool,
     /// The store in numbers, after the last operation.
     pub(super) stats: Stats,
@@ -47,8 +48,8 @@ pub struct Player {
 }
 
 impl Player {
-    /// A run of all operations of a plan; how many those were.
-    pub fn play(form: Form, plan: &Plan) -> Checked<u64> {
+    /// A player with one handle on a new store.
+    pub fn new(form: Form, plan: &Plan) -> Checked<Self> {
         let dir =
             if plan.on_disk { tempfile::tempdir().unwrap() } else { common::fast_directory() };
         let mut player = Self {
@@ -85,13 +86,7 @@ impl Player {
             player.cache().sync().map_err(fault("a sync"))?;
         }
         player.refresh();
-        for operation in &plan.operations {
-            player.operate(operation)?;
-            player.compare()?;
-        }
-        player.compare_all(&player.cache())?;
-        player.compare_counters()?;
-        Ok(plan.operations.len() as u64)
+        Ok(player)
     }
 
     pub(super) fn path(&self) -> std::path::PathBuf {
@@ -111,69 +106,15 @@ impl Player {
         self.system.clock()
     }
 
-    /// Looks at the store in numbers: what the handle in use counted is added by that, and others
-    /// count nothing meanwhile.
+    /// Reads the statistics. That also adds what the handle in use has counted; no other handle counts
+    /// anything meanwhile.
     pub(super) fn refresh(&mut self) {
         self.stats = self.cache().stats();
         self.oracle.evicted(self.stats.evictions);
     }
 
-    fn operate(&mut self, operation: &Op) -> Checked {
-        match *operation {
-            Op::Put(key, length, lives) => self.put(key, length, lives),
-            Op::PutMany(first, count, length) => (first..first.saturating_add(count).min(MANY))
-                .try_for_each(|key| self.put(key, Length::Exact(length.into()), Lives::Default)),
-            Op::Read(key, read) => self.read(&self.cache(), key, read),
-            Op::Hold(key) => self.hold(key),
-            Op::LetGo => {
-                self.views.clear();
-                Ok(())
-            }
-            Op::Remove(key) => self.remove(key),
-            Op::Clear => {
-                self.cache().clear().map_err(fault("a clear"))?;
-                self.oracle.clear();
-                prop_assert_eq!(self.cache().len(), 0);
-                prop_assert!(self.cache().is_empty());
-                Ok(())
-            }
-            Op::Fill(key, computes) => self.fill(key, computes),
-            Op::Iterate => self.compare_all(&self.cache()),
-            Op::Keys => {
-                let mut keys: Vec<_> = self.cache().keys().collect();
-                keys.sort();
-                let mut pairs: Vec<_> = self.cache().iter().map(|(key, _)| key).collect();
-                pairs.sort();
-                prop_assert_eq!(keys, pairs);
-                Ok(())
-            }
-            Op::KeyTooLong => self.key_too_long(),
-            Op::Stats => self.compare_counters(),
-            Op::Sync => self.cache().sync().map(|_| ()).map_err(fault("a sync")),
-            Op::Maintain => self.maintain(),
-            Op::Compact => self.cache().compact().map(|_| ()).map_err(fault("a compaction")),
-            Op::Verify => self.verify(),
-            Op::Clock(time) => self.set_clock(time),
-            Op::Use(handle) => {
-                self.current = handle.into();
-                Ok(())
-            }
-            Op::Open(limits) => self.open(limits),
-            Op::Reopen => {
-                let at = self.current % self.handles.len();
-                self.handles.remove(at);
-                self.open(Limits::default())
-            }
-            Op::ReadOnly => {
-                let reader = self.builder().read_only(true).open(self.path());
-                self.compare_reader(&reader.map_err(fault("a reader"))?)
-            }
-            Op::Restart(limits, boots) => self.restart(limits, boots),
-        }
-    }
-
     /// What holds after each operation.
-    fn compare(&mut self) -> Checked {
+    pub(super) fn compare(&mut self) -> Checked {
         self.refresh();
         let stats = self.stats.clone();
         if self.form.roomy {
@@ -215,14 +156,15 @@ impl Player {
         after.map_or(NEVER, |after| (self.now() + after).min(NEVER))
     }
 
-    /// Looks, without counting as use, so that what evictions took is known.
+    /// Whether a key is there, by a call that does not count as a use: so the oracle learns what was
+    /// evicted.
     pub(super) fn look(&mut self, key: Key) -> Checked<bool> {
         let there = self.cache().contains_key(name(key));
         self.oracle.saw_whether(key, there, self.now())?;
         Ok(there)
     }
 
-    fn put(&mut self, key: Key, length: Length, lives: Lives) -> Checked {
+    pub(super) fn put(&mut self, key: Key, length: Length, lives: Lives) -> Checked {
         self.version += 1;
         let length = self.length_of(key, length);
         let there = self.look(key)?;
@@ -256,8 +198,8 @@ impl Player {
         Ok(())
     }
 
-    /// These entries were stored: where others had to go for them, was there no room? The last of
-    /// them is there.
+    /// These entries were stored. Others may have been evicted for them only if there was no room, and
+    /// the last of them has to be there.
     pub(super) fn explain(&mut self, stored: &[(Key, usize)]) -> Checked {
         let before = self.stats.clone();
         self.refresh();
@@ -296,7 +238,7 @@ impl Player {
         }
     }
 
-    fn hold(&mut self, key: Key) -> Checked {
+    pub(super) fn hold(&mut self, key: Key) -> Checked {
         let view = self.cache().view(name(key));
         let now = self.now();
         self.oracle.saw(key, view.as_deref(), now)?;
@@ -310,10 +252,10 @@ impl Player {
         Ok(())
     }
 
-    fn remove(&mut self, key: Key) -> Checked {
+    pub(super) fn remove(&mut self, key: Key) -> Checked {
         let there = self.look(key)?;
         let removed = self.cache().remove(name(key)).map_err(fault("a remove"))?;
-        // Its share of upkeep may evict the key first.
+        // The upkeep that a remove does may evict the key first.
         self.refresh();
         prop_assert!(!removed || there, "it was not there");
         self.oracle.saw_whether(key, removed, self.now())?;
@@ -323,7 +265,7 @@ impl Player {
         Ok(())
     }
 
-    fn key_too_long(&self) -> Checked {
+    pub(super) fn key_too_long(&self) -> Checked {
         let (cache, key) = (self.cache(), vec![1; 65_536]);
         let error = cache.insert(&key, "x").unwrap_err();
         prop_assert_eq!(error.kind(), ErrorKind::TooLarge);
@@ -333,7 +275,7 @@ impl Player {
         Ok(())
     }
 
-    fn set_clock(&mut self, time: Time) -> Checked {
+    pub(super) fn set_clock(&mut self, time: Time) -> Checked {
         let now = self.now();
         let then = match time {
             Time::Forwards(by) => now + u64::from(by),

@@ -1,18 +1,20 @@
-//! What the store must hold, kept outside it, in memory that all processes of a storm share.
+//! What the store must hold. The board is outside the store, in memory that all processes of a storm
+//! share.
 //!
 //! Each thread has keys of its own, which it alone changes. Before a change it notes what it is about
-//! to do, after it that it was done. So whatever is killed, a key is as its last finished change left
-//! it, or as the one under way does; nothing else is allowed.
+//! to do, and afterwards that it is done. So whatever is killed, a key is as the last finished change
+//! left it, or as the change under way makes it. Nothing else is allowed.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use larder::FileCache;
 
+use super::form::WORKERS;
 use crate::common::check;
 
 /// Threads and children with keys of their own.
-pub const RANGES: usize = 3 * super::WORKERS;
+pub const RANGES: usize = 3 * WORKERS;
 /// Keys of each.
 pub const KEYS: u64 = 40;
 
@@ -38,7 +40,7 @@ pub enum Kind {
 pub struct Change {
     pub version: u64,
     pub kind: Kind,
-    /// When it was begun, for whoever carries it out.
+    /// When it was begun. Known only to the process that carries it out.
     begun_ms: u64,
 }
 
@@ -59,12 +61,12 @@ pub struct Board(&'static [AtomicU64]);
 
 /// Words that belong to no key: the child of each worker, a count of operations, one of faults.
 const CHILDREN: usize = RANGES * KEYS as usize * WORDS_A_KEY;
-const OPERATIONS: usize = CHILDREN + super::WORKERS;
+const OPERATIONS: usize = CHILDREN + WORKERS;
 const FAULTS: usize = OPERATIONS + RANGES;
 const WORDS: usize = FAULTS + 1;
 
 impl Board {
-    /// A board on which every key is absent. Lasts as long as the process, as its forks need it.
+    /// A board on which every key is absent. It lasts as long as the process, as its forks need it.
     pub fn new() -> Self {
         let (protection, flags) =
             (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_ANONYMOUS);
@@ -115,7 +117,7 @@ impl Board {
         let change = Change { version: self.load(key, NEWEST) + 1, kind, begun_ms: now_ms() };
         self.store(key, NEWEST, change.version);
         if kind == Kind::Expires {
-            // As long as it is not known which change counts, it may be the one or the other.
+            // Until this change is done, the entry may be the old one, which may expire earlier.
             let old = match self.changes(key).0.kind {
                 Kind::Expires => self.load(key, EARLIEST),
                 Kind::Absent | Kind::Stays => u64::MAX,
@@ -136,7 +138,7 @@ impl Board {
         self.store(key, DONE, change.encode());
     }
 
-    /// Notes that the key is as it was before, as the store said.
+    /// Notes that the change was not made: the store said so, and the key is as it was before.
     pub fn undone(&self, key: u64) {
         self.store(key, INTENT, self.load(key, DONE));
     }
@@ -151,8 +153,8 @@ impl Board {
         self.load(key, DONE) != self.load(key, INTENT)
     }
 
-    /// Reads a key that nobody changes now, and notes what it is. `all` says that there is room for
-    /// everything, so that nothing may be missing.
+    /// Reads a key that no process is changing, and notes what it is. `all` says that there is room
+    /// for everything, so that nothing may be missing.
     pub fn settle(&self, cache: &FileCache, key: u64, all: bool) -> Option<u64> {
         let (done, intent) = self.changes(key);
         let before = now_ms();
@@ -183,8 +185,8 @@ impl Board {
         found
     }
 
-    /// Reads a key that others may be changing with `read`: never older than what was done before,
-    /// never newer than what was begun, and exact where nothing was under way.
+    /// Reads a key by `read` while others may be changing it. What is found is never older than what
+    /// was done before and never newer than what was begun, and exact where nothing was under way.
     pub fn read(&self, key: u64, all: bool, read: impl FnOnce() -> Option<u64>) {
         let (done, begun) = self.changes(key);
         let times = (self.load(key, EARLIEST), self.load(key, LATEST));

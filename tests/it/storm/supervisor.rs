@@ -1,4 +1,5 @@
-//! The supervisor of a storm: starts, kills, stops and continues, and compares after each round.
+//! The supervisor of a storm. It starts, kills, stops and continues workers, and compares after each
+//! round.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
@@ -7,11 +8,12 @@ use std::time::{Duration, Instant};
 use larder::{ErrorKind, FileCache};
 
 use super::board::{Board, KEYS, RANGES};
-use super::{FILLED, Form, OWN, PROCESSES, SHARED, WORKERS, builder, fork, worker};
+use super::form::{FILLED, Form, OWN, PROCESSES, SHARED, WORKERS, builder, fork};
+use super::worker;
 use crate::common::{self, Random, check, disk, value};
 
-/// Moments of a round, at each of which somebody is killed or stopped, and the most microseconds
-/// between them: most workers die young, some rounds let them grow old.
+/// How many moments a round has, at each of which a worker is killed or stopped, and the most
+/// microseconds between them. In most rounds workers die young, in some they grow old.
 const PACES: [(u64, u64); 4] = [(250, 600), (250, 1200), (250, 600), (25, 30_000)];
 /// Rounds after which everything is cleared, and the store begins again.
 const ROUNDS_A_LIFE: u64 = 5;
@@ -22,7 +24,7 @@ struct Leader {
     pid: libc::pid_t,
     /// What is to happen to it at a later moment.
     due: Option<(u64, Due)>,
-    /// The group was killed; the kernel takes its time, and nobody waits for it.
+    /// The group was killed. The kernel takes its time, and the supervisor does not wait for that.
     dying: bool,
 }
 
@@ -47,10 +49,10 @@ struct Supervisor {
     evictions: u64,
 }
 
-/// Rounds for as long as asked for; what was counted.
+/// Rounds for as long as asked for. Returns what was counted.
 pub fn storm(form: Form, directory: &Path, seed: u64) -> String {
-    // SAFETY: two settings of this process: children whose parent was killed become its own, and it
-    // does not outlive the test.
+    // SAFETY: two settings of this process. Children whose parent was killed become its own, and it is
+    // killed when the test ends.
     unsafe {
         libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1);
         libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
@@ -91,7 +93,7 @@ pub fn storm(form: Form, directory: &Path, seed: u64) -> String {
 }
 
 impl Supervisor {
-    /// Workers, and blows at random moments; then all are dead.
+    /// Starts workers, and kills or stops some at random moments. At the end all are dead.
     fn round(&mut self) {
         self.workers = (0..WORKERS).map(|slot| self.start(slot)).collect();
         let (moments, pause_us) = PACES[self.random.below(PACES.len() as u64) as usize];
@@ -120,24 +122,25 @@ impl Supervisor {
         self.board.child(slot).store(0, Ordering::SeqCst);
         let (cache, board, form, seed) = (&self.cache, self.board, self.form, self.started);
         let pid = fork(|| {
-            // SAFETY: a group of its own; not to outlive the supervisor.
+            // SAFETY: two settings of the worker: a group of its own, and death with the supervisor.
             unsafe {
                 libc::setpgid(0, 0);
                 libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
             }
             worker::run(cache.clone(), board, form, slot, seed);
         });
-        // SAFETY: whoever of both comes first makes the group.
+        // SAFETY: the worker does the same. Whichever of the two is first makes the group.
         unsafe { libc::setpgid(pid, pid) };
         Leader { pid, due: None, dying: false }
     }
 
-    /// What is due for a worker: its successor once it is dead, what a stop or half a kill left.
+    /// Does what is due for a worker: starts its successor once it is dead, continues it after a stop,
+    /// and kills the rest of its group.
     fn go_on(&mut self, slot: usize) {
         let Leader { pid, due, dying } = self.workers[slot];
         if dying {
             while self.reap(pid, libc::WNOHANG) {}
-            // SAFETY: asks whether there is a child of the group, without taking its status.
+            // SAFETY: this asks whether there is a child of the group, and leaves its status.
             let none = unsafe {
                 let mut info: libc::siginfo_t = std::mem::zeroed();
                 let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
@@ -165,7 +168,7 @@ impl Supervisor {
         self.workers[slot].dying = true;
     }
 
-    /// Kills or stops somebody.
+    /// Kills or stops a worker.
     fn blow(&mut self) {
         let slot = self.random.below(WORKERS as u64) as usize;
         let Leader { pid, due, dying } = self.workers[slot];
@@ -174,20 +177,20 @@ impl Supervisor {
         }
         let later = self.moment + 1 + self.random.below(20);
         match self.random.below(20) {
-            // Stopped, perhaps in the middle of a write, and continued later: a zombie writer.
+            // Stopped, perhaps in the middle of a write, and continued later, it is a zombie writer.
             0..3 => {
                 signal(-pid, libc::SIGSTOP);
                 self.stops += 1;
                 let what = if self.random.one_in(4) { Due::Kill } else { Due::Continue };
                 self.workers[slot].due = Some((later, what));
             }
-            // Its child goes on a little.
+            // The child that it forked goes on a little.
             3..6 => {
                 signal(pid, libc::SIGKILL);
                 self.workers[slot].due = Some((later, Due::Kill));
             }
             6..8 => {
-                // It cannot be another's number by now: its parent never waits for it.
+                // No other process has its number by now, as its parent never waits for it.
                 let child = self.board.child(slot).load(Ordering::SeqCst);
                 if child != 0 {
                     signal(child as libc::pid_t, libc::SIGKILL);
@@ -197,11 +200,11 @@ impl Supervisor {
         }
     }
 
-    /// Takes the status of a dead one of a group; `false` if there is none. Whoever was not killed has
-    /// found a fault.
+    /// Takes the status of a dead process of a group; `false` if there is none. One that was not killed
+    /// has found a fault.
     fn reap(&mut self, group: libc::pid_t, options: libc::c_int) -> bool {
         let mut status = 0;
-        // SAFETY: waits for children of this process.
+        // SAFETY: this waits for children of this process.
         if unsafe { libc::waitpid(-group, &mut status, options) } <= 0 {
             return false;
         }
@@ -211,9 +214,10 @@ impl Supervisor {
         true
     }
 
-    /// Nobody lives: everything is as the board says, the counters are exact, nothing is held.
+    /// When no worker lives, everything is as the board says, the counters are exact, and nothing is
+    /// held.
     fn examine(&mut self) {
-        // A handle that waits for nobody: what the dead held is free, or is taken over from at once.
+        // This handle does not wait. What the dead held is free, or is taken over at once.
         let cache = self.settled_handle();
         let mut present = 0;
         for key in 0..RANGES as u64 * KEYS {
@@ -225,7 +229,7 @@ impl Supervisor {
             check(key, &bytes);
             met += u64::from(key < SHARED);
         }
-        // One may have expired between both.
+        // An entry may have expired between the two.
         assert!(met <= present, "{met} entries met, {present} found");
         let report = cache.verify().unwrap();
         assert!(report.is_sound() && !report.disturbed, "{report:?}");
@@ -246,7 +250,7 @@ impl Supervisor {
         for version in 0..50 {
             cache.insert(OWN.to_le_bytes(), value(OWN, version, 24)).unwrap();
         }
-        // Nobody computes any more.
+        // No value is being computed any more.
         for key in FILLED..FILLED + 8 {
             let got = cache.get_or_insert_with(key.to_le_bytes(), || value(key, 1, 24)).unwrap();
             check(key, &got);
@@ -254,7 +258,7 @@ impl Supervisor {
         cache
     }
 
-    /// All process rows but one's own can be taken.
+    /// All process rows but the supervisor's own can be taken.
     fn nobody_is_attached(&self) {
         let all: Vec<FileCache> =
             (1..PROCESSES).map(|_| FileCache::open(&self.path).unwrap()).collect();
@@ -291,6 +295,6 @@ impl Supervisor {
 }
 
 fn signal(whom: libc::pid_t, signal: libc::c_int) {
-    // SAFETY: a worker, or its group, that was not waited for yet.
+    // SAFETY: the signal goes to a worker, or its group, that was not waited for yet.
     unsafe { libc::kill(whom, signal) };
 }

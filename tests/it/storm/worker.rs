@@ -1,4 +1,4 @@
-//! A process in a storm: mixed work on keys of its own, looks at everybody's, until it is killed.
+//! A worker: a process that changes keys of its own and reads those of all others until it is killed.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -6,10 +6,10 @@ use std::time::Duration;
 use larder::{FileCache, View};
 
 use super::board::{Board, KEYS, Kind, RANGES};
-use super::{FILLED, Form, SHARED, builder, fork};
+use super::form::{FILLED, Form, SHARED, builder, fork};
 use crate::common::{Random, check, value};
 
-/// Keys that everybody changes.
+/// Keys that all workers change.
 const SHARED_KEYS: u64 = 30;
 
 /// One thread's work.
@@ -22,13 +22,12 @@ struct Worker<'a> {
     views: Vec<(u64, u64, View)>,
 }
 
-/// What a worker process does: some have two threads, some fork a child that goes on with the handle
-/// they made.
+/// What a worker does. Some have two threads, and some fork a child that goes on with their handle.
 pub fn run(cache: FileCache, board: Board, form: Form, slot: usize, seed: u64) {
     std::panic::set_hook(Box::new(move |fault| {
         board.fault();
         eprintln!("worker {slot}: {fault}");
-        // SAFETY: leaves at once, whichever thread it is.
+        // SAFETY: it leaves at once, whichever thread it is.
         unsafe { libc::_exit(101) };
     }));
     let mut random = Random::new(seed);
@@ -36,7 +35,7 @@ pub fn run(cache: FileCache, board: Board, form: Form, slot: usize, seed: u64) {
     let supervisor = parent();
     let forks = random.one_in(3).then(|| random.below(300));
     let cache = match random.below(4) {
-        // The supervisor's, inherited.
+        // The handle of the supervisor, inherited.
         0 => cache,
         _ => builder(form).open(cache.directory()).unwrap(),
     };
@@ -58,7 +57,7 @@ pub fn run(cache: FileCache, board: Board, form: Form, slot: usize, seed: u64) {
             if forks == Some(steps) {
                 fork(|| {
                     board.child(slot).store(u64::from(std::process::id()), Ordering::SeqCst);
-                    // It may outlive its parent, not the storm.
+                    // It may outlive its parent, but not the storm.
                     worker(3 * slot + 2).work(|_| [leader, supervisor].contains(&parent()));
                 });
             }
@@ -74,8 +73,8 @@ fn parent() -> u32 {
 impl Worker<'_> {
     fn work(&mut self, mut goes_on: impl FnMut(u64) -> bool) {
         let first = self.range as u64 * KEYS;
-        // A transaction of its own finishes what a dead owner of the lock had begun: then what is
-        // read stays so.
+        // A transaction finishes what a dead owner of the lock had begun. So what is read afterwards
+        // does not change.
         let any = SHARED + SHARED_KEYS;
         self.cache.insert(any.to_le_bytes(), value(any, 0, 24)).unwrap();
         for key in first..first + KEYS {
@@ -114,8 +113,8 @@ impl Worker<'_> {
         }
     }
 
-    /// Small changes, one after the other: much of the time is inside a transaction, where a kill
-    /// matters most.
+    /// Small changes, one after the other. So much of the time is spent inside a transaction, where a
+    /// kill matters most.
     fn burst(&mut self, key: u64) {
         for number in 0..1000 {
             let kind = if number % 3 == 2 { Kind::Absent } else { Kind::Stays };
@@ -166,7 +165,7 @@ impl Worker<'_> {
         self.board.read(key, self.form.roomy, get);
     }
 
-    /// Holds a view for a while: it stays what it was.
+    /// Holds a view for a while. It must stay what it was.
     fn view(&mut self, key: u64) {
         let mut held = None;
         self.board.read(key, self.form.roomy, || {
@@ -187,7 +186,7 @@ impl Worker<'_> {
         }
     }
 
-    /// Keys that everybody changes at once.
+    /// Changes or reads a key that all workers change.
     fn shared(&mut self) {
         let key = SHARED + self.random.below(SHARED_KEYS);
         let (version, length) = (self.random.next() >> 8, self.length());
@@ -199,7 +198,7 @@ impl Worker<'_> {
         }
     }
 
-    /// Keys that everybody computes: one of them at a time, who may be killed at it.
+    /// Fills a key that all workers fill. One at a time computes the value, and may be killed at it.
     fn filled(&mut self) {
         let key = FILLED + self.random.below(8);
         let (version, length) = (self.random.next() >> 8, self.length());

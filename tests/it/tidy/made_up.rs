@@ -2,7 +2,7 @@
 
 use super::graph::Graph;
 use super::order::Orders;
-use super::sources::Package;
+use super::sources::{Package, Source};
 
 fn graph(sources: &[(&str, &str)]) -> Graph {
     Graph::of(&Package::made_up(sources))
@@ -145,6 +145,22 @@ fn a_path_that_leads_nowhere_and_a_file_that_nobody_declares_are_told() {
         ("src/b.rs", "pub struct Thing;"),
     ];
     assert_eq!(graph(&sources).unseen, ["src/a.rs:2: crate::b::Thing", "src/b.rs"]);
+}
+
+#[test]
+fn a_file_borrowed_by_its_path_belongs_to_the_package() {
+    let text = "mod user;\n#[path = \"../other/it/lent.rs\"]\nmod own;";
+    let lib = Source { path: "src/lib.rs".to_owned(), text: text.to_owned() };
+    assert_eq!(lib.borrows(), ["other/it/lent.rs"]);
+    let sources = [
+        ("src/lib.rs", text),
+        ("src/user.rs", "use crate::own::part::call;\npub fn back() { super::own::nothing() }"),
+        ("other/it/lent.rs", "pub mod part;"),
+        // The children of a file named by its path are beside it.
+        ("other/it/part.rs", "pub fn call() { crate::user::back() }"),
+    ];
+    assert_eq!(circles(&sources), ["user.rs other/it/part.rs"]);
+    assert_eq!(graph(&sources).unseen, ["src/user.rs:2: super::own::nothing"]);
 }
 
 #[test]

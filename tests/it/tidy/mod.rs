@@ -3,7 +3,7 @@
 //! `sources` finds the packages of the repository, `tree` makes modules of their files, `resolve`
 //! and `types` follow paths and methods to the file that defines them, `imports` reads a file with
 //! them, and `graph` has what came of it. `tables` is what is edited: floors, orders within folders,
-//! and what is let pass.
+//! and exceptions.
 
 mod circles;
 mod floors;

@@ -12,7 +12,7 @@ pub struct Source {
 }
 
 impl Source {
-    /// The lines that are part of the product: what stands before the tests, none of a test module.
+    /// The lines that are part of the product: those before its tests, and none if the file is a test.
     pub fn product(&self) -> impl Iterator<Item = (usize, &str)> {
         let ours = if self.is_test() { 0 } else { usize::MAX };
         let tests = "#[cfg(test)]\nmod tests {";
@@ -20,12 +20,21 @@ impl Source {
         (1..).zip(self.text[..end].lines()).take(ours)
     }
 
+    /// The files that it makes modules of by `#[path]`, wherever they are.
+    pub fn borrows(&self) -> Vec<String> {
+        let lines = self.text.lines().map(str::trim);
+        let written =
+            lines.filter_map(|line| line.strip_prefix("#[path = \"")?.strip_suffix("\"]"));
+        written.map(|written| beside(&self.path, written)).collect()
+    }
+
     pub fn is_test(&self) -> bool {
         ["src/models/", "src/format/spec/", "tests/"].iter().any(|at| self.path.starts_with(at))
     }
 }
 
-/// Files that import each other: what is below a `src`, or one program of several files beside it.
+/// Files that import each other: what is below a `src`, or one program of several files beside it,
+/// and what they borrow from elsewhere.
 #[derive(Clone, Debug)]
 pub struct Package {
     /// The folder of its files below the repository, by which it is named.
@@ -60,6 +69,20 @@ impl Package {
     }
 }
 
+/// The path below the repository of what a file calls `written`, seen from its own folder.
+pub fn beside(file: &str, written: &str) -> String {
+    let mut parts: Vec<&str> = file.split('/').collect();
+    parts.pop();
+    for part in written.split('/') {
+        match part {
+            ".." => drop(parts.pop()),
+            "." => {}
+            part => parts.push(part),
+        }
+    }
+    parts.join("/")
+}
+
 pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
@@ -80,8 +103,9 @@ pub fn sources(folders: &[&str]) -> Vec<Source> {
     sources
 }
 
-/// All packages of the repository, found by their manifests, so that a new one is looked at by
-/// itself. What fuzzes is left out: its programs borrow the files of `tests/it`.
+/// All packages of the repository. They are found by their manifests, so a new one is looked at
+/// without being listed. The fuzz targets are left out: they are a few lines each, over files of
+/// `tests/it`.
 pub fn packages() -> Vec<Package> {
     let mut packages = Vec::new();
     let mut folders = vec![root().to_owned()];
@@ -120,7 +144,23 @@ fn package(folder: &Path, library: &str) -> Package {
     if folder.ends_with("benches") {
         sources.retain(|source| !source.path[folder.len() + 1..].contains('/'));
     }
+    borrow(&mut sources);
     Package { folder, library: library.to_owned(), sources }
+}
+
+/// Adds the files that these make modules of by `#[path]`. Such a file belongs to each package that
+/// does so. Its own modules are not added, and are told of as lost where something uses them.
+fn borrow(sources: &mut Vec<Source>) {
+    let mut at = 0;
+    while at < sources.len() {
+        for path in sources[at].borrows() {
+            if sources.iter().all(|source| source.path != path) && root().join(&path).is_file() {
+                sources
+                    .push(Source { text: fs::read_to_string(root().join(&path)).unwrap(), path });
+            }
+        }
+        at += 1;
+    }
 }
 
 /// The name of a manifest's library: its package's.

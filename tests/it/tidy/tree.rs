@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use syn::{Attribute, Item, ItemUse, Meta, UseTree};
+use syn::{Attribute, Expr, ExprLit, Item, ItemUse, Lit, Meta, UseTree};
 
-use super::sources::Package;
+use super::sources::{Package, beside};
 
 /// A parsed file.
 pub struct File {
@@ -64,7 +64,7 @@ impl Tree {
         let mut tree = Self { files: parsed.collect(), modules: Vec::new(), library: None };
         for file in 0..tree.files.len() {
             if package.is_root(&tree.files[file].path) {
-                let root = tree.add_file(file, None, package.is_test());
+                let root = tree.add_file(file, None, true, package.is_test());
                 if tree.files[file].path.ends_with("/lib.rs") {
                     tree.library = Some((package.library.clone(), root));
                 }
@@ -112,11 +112,16 @@ impl Tree {
         }
     }
 
-    fn add_file(&mut self, file: usize, parent: Option<usize>, is_test: bool) -> usize {
+    /// The children of a file are beside it if it heads its folder, else in a folder of its name.
+    fn add_file(
+        &mut self,
+        file: usize,
+        parent: Option<usize>,
+        heads_folder: bool,
+        is_test: bool,
+    ) -> usize {
         let path = self.files[file].path.clone();
         let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
-        let heads_folder =
-            parent.is_none() || path.ends_with("/mod.rs") || path.ends_with("/lib.rs");
         let children =
             if heads_folder { folder.to_owned() } else { path.trim_end_matches(".rs").to_owned() };
         let code = Rc::clone(&self.files[file].code);
@@ -156,9 +161,11 @@ impl Tree {
                         Some((_, content)) => {
                             Some(self.add_module(file, Some(module), &folder, content, test))
                         }
-                        None => self.declared(&folder).map(|child| {
+                        None => self.declared(file, &folder, &inner.attrs).map(|child| {
                             self.files[file].is_facade = true;
-                            self.add_file(child, Some(module), is_test)
+                            let heads_folder = self.files[child].path.ends_with("/mod.rs")
+                                || path_of(&inner.attrs).is_some();
+                            self.add_file(child, Some(module), heads_folder, is_test)
                         }),
                     };
                     self.name(module, name, child.map(Name::Module));
@@ -191,8 +198,12 @@ impl Tree {
         self.modules[module].names.entry(name).or_default().extend(is);
     }
 
-    fn declared(&self, path: &str) -> Option<usize> {
-        let places = [format!("{path}.rs"), format!("{path}/mod.rs")];
+    /// The file of a module that `file` declares: where an attribute says, else at this path.
+    fn declared(&self, file: usize, path: &str, attributes: &[Attribute]) -> Option<usize> {
+        let places = match path_of(attributes) {
+            Some(written) => vec![beside(&self.files[file].path, &written)],
+            None => vec![format!("{path}.rs"), format!("{path}/mod.rs")],
+        };
         self.files.iter().position(|file| places.contains(&file.path))
     }
 }
@@ -256,6 +267,17 @@ pub fn is_test(attributes: &[Attribute]) -> bool {
             words.contains(&"test") && !words.contains(&"not") && !words.contains(&"any")
         }
         _ => false,
+    })
+}
+
+/// Where `#[path = "..."]` says that a module's file is, in its words.
+fn path_of(attributes: &[Attribute]) -> Option<String> {
+    attributes.iter().find_map(|attribute| match &attribute.meta {
+        Meta::NameValue(pair) if pair.path.is_ident("path") => match &pair.value {
+            Expr::Lit(ExprLit { lit: Lit::Str(written), .. }) => Some(written.value()),
+            _ => None,
+        },
+        _ => None,
     })
 }
 

@@ -1,27 +1,21 @@
-//! The policy: from numbers to a plan. Pure; `reclaim` carries the plan out.
-//!
-//! Eviction is S3-FIFO (Yang et al., "FIFO queues are all you need for cache eviction", SOSP 2023)
-//! on two logs: new entries go to probation segments; leaving them, an entry that was read moves to
-//! main, the others leave a ghost; leaving main, an entry with frequency left is written again with
-//! one less. Before anything live is evicted, what expired is swept and dead space is compacted.
+//! Plans about segments: which is walked next and why, and whose entries go first.
 
-use crate::format::address::{Millis, SegmentId, UNIT};
+use crate::format::address::{Millis, SegmentId};
 use crate::format::segment::{Live, Queue, State};
 use crate::format::walk::Purpose;
 
 /// Probation's share of space and of entries, in per cent.
 const PROBATION_PERCENT: u64 = 10;
-/// Live records below this share of the log are never evicted for want of bytes, in per cent.
+/// While live records fill less of the log than this, none of them is evicted for want of bytes, in
+/// per cent.
 const COMPACT_BELOW_PERCENT: u64 = 70;
 /// Segments that do not count as room for live records: one for moves, one for the active segments.
 const RESERVE_SEGMENTS: u64 = 2;
 /// Free segments below this number start a walk.
 pub const LOW_WATER: u64 = 2;
-/// A segment is worth a sweep after a quarter of the time between its first and its last expiry, but
-/// not sooner and not later than this after the first (milliseconds).
+/// A segment is worth a sweep a quarter of the way from its first expiry to its last. These are the
+/// least and the most that it waits after the first, in milliseconds.
 const SWEEP_DELAY_MS: (u64, u64) = (1000, 60_000);
-/// Reads in probation that make an entry worth keeping.
-const PROMOTE_AT: u8 = 1;
 
 /// What is known of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +38,7 @@ pub struct SegmentFacts {
     pub last_expiry: Millis,
     /// Whether it was swept just now, so that little can have expired since.
     pub swept: bool,
-    /// Whether somebody has it pinned, so that it would not come free.
+    /// Whether a process has it pinned, so that it would not come free.
     pub pinned: bool,
 }
 
@@ -72,7 +66,7 @@ pub struct StoreFacts<'a> {
 pub enum Need {
     /// Segments, if they run low.
     Upkeep,
-    /// As upkeep, and whatever has expired by now.
+    /// As upkeep, and everything that has expired is swept.
     Maintenance,
     /// A segment, now.
     Segment,
@@ -104,8 +98,8 @@ pub fn plan(store: &StoreFacts<'_>, need: Need) -> Plan {
     .unwrap_or(Plan::Nothing)
 }
 
-/// Segments, if they run low; else order in the queues. Where a sync sets some free, nothing is done:
-/// the put that needs one syncs before anything live goes.
+/// A segment, if they run low; else order in the queues. Where a sync would set some free, there is
+/// nothing to do: the put that needs one syncs before it evicts anything live.
 fn tend(store: &StoreFacts<'_>) -> Option<Plan> {
     if store.free >= LOW_WATER {
         promote(store)
@@ -116,7 +110,8 @@ fn tend(store: &StoreFacts<'_>) -> Option<Plan> {
     }
 }
 
-/// A segment by reclaiming one: dead space first, live entries only where there is too little of it.
+/// Reclaims a segment: one with dead space first, live entries only where there is too little of
+/// that.
 fn room(store: &StoreFacts<'_>) -> Option<Plan> {
     let live: u64 = store.segments.iter().map(|s| u64::from(s.live.units)).sum();
     let log = store.allowed.saturating_sub(RESERVE_SEGMENTS) * u64::from(store.segment_units);
@@ -136,8 +131,8 @@ fn compact(store: &StoreFacts<'_>, below: u64) -> Option<Plan> {
         .map(|s| Plan::Walk(s.id, Purpose::Compact))
 }
 
-/// The oldest segment of probation if that has more than its share, else of main. An active one is the last
-/// choice: it may be all there is.
+/// The oldest segment of probation if that has more than its share, else of main. An active segment is
+/// chosen only where there is no other.
 fn evict(store: &StoreFacts<'_>) -> Option<Plan> {
     let used = |queue| {
         store.segments.iter().filter(|s| s.queue == queue).map(|s| u64::from(s.used)).sum::<u64>()
@@ -195,7 +190,8 @@ pub fn trim_queue(store: &StoreFacts<'_>) -> Queue {
     }
 }
 
-/// The segment whose next entries go, after one of `order` in the same queue, in a circle.
+/// The segment whose entries go next, after the one of `order` in the same queue. After the newest
+/// comes the oldest again.
 pub fn trim_after(store: &StoreFacts<'_>, queue: Queue, order: u64) -> Option<SegmentId> {
     store
         .segments
@@ -221,67 +217,7 @@ pub fn sweep_due(first: Millis, last: Millis) -> Millis {
     first.after(quarter.clamp(SWEEP_DELAY_MS.0, SWEEP_DELAY_MS.1))
 }
 
-/// A record that a walk met, and whose slot names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RecordFacts {
-    /// Its segment's queue.
-    pub queue: Queue,
-    /// How often it was read of late.
-    pub frequency: u8,
-    /// Whether it expired or was cleared.
-    pub dead: bool,
-    /// Whether half of the segment's bytes were written again already.
-    pub budget_spent: bool,
-}
-
-/// What becomes of a record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Judgement {
-    /// It stays where it is, with this frequency.
-    Keep(u8),
-    /// It goes, because it is dead.
-    Collect,
-    /// It goes for want of room, and leaves a ghost or not.
-    Evict {
-        /// Whether its key is remembered.
-        ghost: bool,
-    },
-    /// It is written again.
-    Move {
-        /// To this queue.
-        queue: Queue,
-        /// With this frequency.
-        frequency: u8,
-    },
-}
-
-/// The judgement of a walk on a record.
-pub fn judge(purpose: Purpose, record: &RecordFacts) -> Judgement {
-    let RecordFacts { queue, frequency, dead, budget_spent } = *record;
-    if dead {
-        return Judgement::Collect;
-    }
-    match (purpose, queue) {
-        (Purpose::Sweep, _) => Judgement::Keep(frequency),
-        (Purpose::Compact, _) => Judgement::Move { queue, frequency },
-        (Purpose::Trim, Queue::Main) if frequency > 0 => Judgement::Keep(frequency - 1),
-        (Purpose::Evict, Queue::Main) if frequency > 0 && !budget_spent => {
-            Judgement::Move { queue, frequency: frequency - 1 }
-        }
-        (_, Queue::Main) => Judgement::Evict { ghost: false },
-        (_, Queue::Probation) if frequency >= PROMOTE_AT && !budget_spent => {
-            Judgement::Move { queue: Queue::Main, frequency: 0 }
-        }
-        (_, Queue::Probation) => Judgement::Evict { ghost: true },
-    }
-}
-
-/// Whether half of a segment, of which `used` units are reserved, was written again already.
-pub fn is_budget_spent(rewritten: u64, used: u32) -> bool {
-    rewritten * 2 > u64::from(used) * UNIT
-}
-
-/// Bytes to walk with a put of `bytes` while `free` segments are left: the fewer, the faster.
+/// Bytes to walk with a put of `bytes`. The fewer segments are `free`, the more bytes it is.
 pub fn pace(bytes: u64, free: u64) -> u64 {
     bytes.saturating_mul(2 << (2 * LOW_WATER.saturating_sub(free).min(4)))
 }
@@ -378,34 +314,6 @@ mod tests {
         assert_eq!(trim_queue(&facts), Queue::Main);
         assert_eq!(trim_after(&facts, Queue::Main, 0), Some(SegmentId::new(4)));
         assert_eq!(trim_after(&facts, Queue::Main, 4), Some(SegmentId::new(4)));
-    }
-
-    #[test]
-    fn a_compaction_keeps_all_that_lives_and_a_sweep_moves_nothing() {
-        for queue in [Queue::Probation, Queue::Main] {
-            for frequency in 0..=3 {
-                let record = RecordFacts { queue, frequency, dead: false, budget_spent: true };
-                let moved = Judgement::Move { queue, frequency };
-                assert_eq!(judge(Purpose::Compact, &record), moved);
-                assert_eq!(judge(Purpose::Sweep, &record), Judgement::Keep(frequency));
-                let dead = RecordFacts { dead: true, ..record };
-                for purpose in [Purpose::Compact, Purpose::Sweep, Purpose::Evict, Purpose::Trim] {
-                    assert_eq!(judge(purpose, &dead), Judgement::Collect);
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn a_read_entry_is_promoted_and_a_cold_one_leaves_a_ghost() {
-        let record =
-            RecordFacts { queue: Queue::Probation, frequency: 1, dead: false, budget_spent: false };
-        let promoted = Judgement::Move { queue: Queue::Main, frequency: 0 };
-        assert_eq!(judge(Purpose::Evict, &record), promoted);
-        let cold = RecordFacts { frequency: 0, ..record };
-        assert_eq!(judge(Purpose::Evict, &cold), Judgement::Evict { ghost: true });
-        let spent = RecordFacts { budget_spent: true, ..record };
-        assert_eq!(judge(Purpose::Evict, &spent), Judgement::Evict { ghost: true });
     }
 
     #[test]

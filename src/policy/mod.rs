@@ -1,0 +1,18 @@
+//! The policy: from numbers to a plan. Pure; `reclaim` carries the plan out.
+//!
+//! Eviction is S3-FIFO (Yang et al., "FIFO queues are all you need for cache eviction", SOSP 2023)
+//! on two logs. New entries go to probation segments. When such a segment is reclaimed, an entry that
+//! was read moves to main, and each other one leaves a ghost. When a segment of main is reclaimed, an
+//! entry with frequency left is written again with one less. Before anything live is evicted, what
+//! expired is swept and dead space is compacted.
+//!
+//! `segments` plans, and `records` judges what a walk meets.
+
+mod records;
+mod segments;
+
+pub use records::{Judgement, RecordFacts, is_budget_spent, judge};
+pub use segments::{
+    LOW_WATER, Need, Plan, SegmentFacts, StoreFacts, expired, pace, plan, sweep_due, trim_after,
+    trim_queue,
+};
