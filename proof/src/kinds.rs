@@ -99,7 +99,7 @@ pub const KINDS: [Kind; 9] = [
     Kind {
         name: "power",
         shows: "simulated power cuts cost at most what was not synced",
-        by: By::Tests(Part::It, &["power", "heads"]),
+        by: By::Tests(Part::It, &["power", "no_free_segment"]),
         needs: "",
         share: 12,
         test_is_case: false,

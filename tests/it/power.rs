@@ -44,7 +44,7 @@ impl World {
         let random = &mut self.random;
         let (mut from, mut mixed) = (0, false);
         let choose = |name: &str, sector: usize, versions: usize| {
-            let (page, is_first) = (sector * SECTOR / PAGE, sector % (PAGE / SECTOR) == 0);
+            let (page, is_first) = (sector * SECTOR / PAGE, sector.is_multiple_of(PAGE / SECTOR));
             if is_first {
                 mixed = random.one_in(8);
             }

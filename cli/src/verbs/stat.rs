@@ -48,6 +48,7 @@ struct Report {
     unstored: u64,
     view_copies: u64,
     syncs: u64,
+    upkeep_errors: u64,
 }
 
 impl Report {
@@ -79,6 +80,7 @@ impl Report {
             unstored: stats.unstored,
             view_copies: stats.view_copies,
             syncs: stats.syncs,
+            upkeep_errors: stats.upkeep_errors,
         }
     }
 
@@ -149,6 +151,7 @@ impl Report {
             ("unstored values", self.unstored.to_string()),
             ("copied views", self.view_copies.to_string()),
             ("syncs", self.syncs.to_string()),
+            ("upkeep errors", self.upkeep_errors.to_string()),
         ]
     }
 }
