@@ -202,6 +202,30 @@ fn busy(files: &Files) -> u16 {
     (0..20).find(live).unwrap()
 }
 
+/// A segment that takes chunks.
+fn active(files: &Files) -> u16 {
+    let is_active =
+        |segment: &u16| Field::State(*segment, 1).get(files) == Some(segment::State::Active as u64);
+    (0..20).find(is_active).unwrap()
+}
+
+#[test]
+fn an_active_segment_whose_tail_lies_beyond_its_end_takes_no_more_records() {
+    let dir = common::fast_directory();
+    for tail in [4097, 1 << 20] {
+        let of_active = |files: &Files| Field::Row(active(files), segment::TAIL);
+        let path = dir.path().join(tail.to_string());
+        fs::create_dir(&path).unwrap();
+        let cache = damaged(&path, of_active, |_| tail);
+        for key in KEYS..KEYS + 20 {
+            let new = value(key, 2, 500);
+            cache.insert(key.to_le_bytes(), &new).unwrap();
+            assert_eq!(cache.get(key.to_le_bytes()), Some(new));
+        }
+        assert!((0..KEYS).all(|key| cache.contains_key(key.to_le_bytes())));
+    }
+}
+
 /// Entries are what can be read, by every count, and the whole log can be filled.
 fn assert_mended(cache: &FileCache) {
     let found = cache.verify().unwrap();
