@@ -62,11 +62,12 @@ pub fn publish(session: &Session, located: &Located, new: &Publication) -> Resul
             return Ok(Publishing::Changed);
         }
     }
+    let change = Change { located, target, new };
     let outcome = session.transact(|lsn, changes| {
-        if let Some(obstacle) = obstacle(store, lsn, located, target, new) {
+        if let Some(obstacle) = obstacle(store, lsn, &change) {
             return Decision::Leave(obstacle);
         }
-        replace(store, changes, lsn, located, target, new);
+        replace(store, changes, lsn, &change);
         Decision::Commit(Publishing::Published(lsn))
     })?;
     if matches!((outcome, target), (Publishing::Published(_), Target::Overflow(_))) {
@@ -75,15 +76,17 @@ pub fn publish(session: &Session, located: &Located, new: &Publication) -> Resul
     Ok(outcome)
 }
 
+/// What a publication changes: the record that is `new` comes to `target`, in place of what was `located`.
+struct Change<'a> {
+    located: &'a Located,
+    target: Target,
+    new: &'a Publication,
+}
+
 /// What is in the way of a publication, asked under the lock whose transaction is `lsn`.
 #[inline]
-fn obstacle(
-    store: &Store,
-    lsn: Lsn,
-    located: &Located,
-    target: Target,
-    new: &Publication,
-) -> Option<Publishing> {
+fn obstacle(store: &Store, lsn: Lsn, change: &Change<'_>) -> Option<Publishing> {
+    let Change { located, target, new } = *change;
     let (Target::Vacant(slot) | Target::Overflow(slot)) = target;
     let is_new = located.entry.is_none();
     if !located.still_holds(store, lsn, slot) || (is_new && !may_take(store, target)) {
@@ -100,14 +103,8 @@ fn obstacle(
 /// Adds the words of a publication to `changes`. They are stored in this order: the record is committed
 /// before a slot names it.
 #[inline]
-fn replace(
-    store: &Store,
-    changes: &mut Changes,
-    lsn: Lsn,
-    located: &Located,
-    target: Target,
-    new: &Publication,
-) {
+fn replace(store: &Store, changes: &mut Changes, lsn: Lsn, change: &Change<'_>) {
+    let Change { located, target, new } = *change;
     let words = &store.words;
     let Spot { segment, generation, address, .. } = new.spot;
     changes.set(committed_at(address), encode_committed(store.checker(new.spot), lsn));

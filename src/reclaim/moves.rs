@@ -25,15 +25,24 @@ pub enum Copied {
     Damaged,
 }
 
+/// Where a record is moved to, and how often it counts as read from then on.
+#[derive(Clone, Copy, Debug)]
+pub struct Destination {
+    /// Its queue.
+    pub queue: Queue,
+    /// Its frequency.
+    pub frequency: u8,
+}
+
 /// Writes a record again in a queue, and lets its slot name the copy, now or after a sync.
 pub fn copy(
     session: &Session,
     writer: &mut Writer,
     found: Found,
     record: &Record,
-    queue: Queue,
-    frequency: u8,
+    to: Destination,
 ) -> Result<Copied> {
+    let Destination { queue, frequency } = to;
     let store = &session.store;
     let mut bytes = Vec::new();
     if !record.read_all(store, &mut bytes) {

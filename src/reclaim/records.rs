@@ -1,6 +1,6 @@
 //! One record that a walk met: whether a slot names it, what the policy says of it, and that carried out.
 
-use super::moves::{self, Copied};
+use super::moves::{self, Copied, Destination};
 use super::walks::Walk;
 use super::writer::Writer;
 use crate::entries::{self, Released};
@@ -11,6 +11,19 @@ use crate::policy::{self, Judgement, RecordFacts};
 use crate::session::{Count, Session, pins};
 use crate::store::{Record, Spot};
 use crate::sys::words::Words;
+
+/// An entry that a walk has met. With `force`, what the policy would keep goes.
+#[derive(Clone, Copy, Debug)]
+pub struct Met<'a> {
+    /// The walk.
+    pub walk: &'a Walk,
+    /// The slot.
+    pub found: Found,
+    /// The record that it names.
+    pub record: &'a Record,
+    /// Whether it goes whatever the policy says.
+    pub force: bool,
+}
 
 /// Deals with the record at a spot; whether an entry went. With `force`, what policy would keep goes.
 pub fn meet(
@@ -43,21 +56,15 @@ pub fn meet(
     let Some(found) = found else { return Ok(false) };
     // Read again: it may have been published after it was read, and would pass for dead.
     let Some(record) = store.record_at(spot) else { return Ok(false) };
-    treat(session, writer, walk, found, &record, force)
+    treat(session, writer, Met { walk, found, record: &record, force })
 }
 
 /// Judges the entry in a slot, and carries the judgement out; whether it went.
-pub fn treat(
-    session: &Session,
-    writer: &mut Writer,
-    walk: &Walk,
-    found: Found,
-    record: &Record,
-    force: bool,
-) -> Result<bool> {
-    let Some(found) = decided(session, found)? else { return Ok(true) };
-    let purpose = walk.word.purpose;
-    match policy::judge(purpose, &facts_of(session, writer, walk, found, record, force)) {
+pub fn treat(session: &Session, writer: &mut Writer, met: Met<'_>) -> Result<bool> {
+    let Some(found) = decided(session, met.found)? else { return Ok(true) };
+    let Met { record, .. } = met;
+    let purpose = met.walk.word.purpose;
+    match policy::judge(purpose, &facts_of(session, writer, &Met { found, ..met })) {
         Judgement::Keep(frequency) => {
             let kept = found.slot.with_frequency(frequency);
             let at = session.store.index().at(found.page, found.position);
@@ -71,7 +78,8 @@ pub fn treat(
         Judgement::Collect => go(session, found, record, false, Count::Expirations),
         Judgement::Evict { ghost } => go(session, found, record, ghost, Count::Evictions),
         Judgement::Move { queue, frequency } => {
-            match moves::copy(session, writer, found, record, queue, frequency)? {
+            let to = Destination { queue, frequency };
+            match moves::copy(session, writer, found, record, to)? {
                 Copied::Done => {
                     let Spot { segment, generation, .. } = record.spot;
                     writer.note_rewritten(segment, generation, record.shape.footprint());
@@ -96,20 +104,14 @@ fn decided(session: &Session, found: Found) -> Result<Option<Found>> {
 }
 
 /// What the policy judges a record by.
-fn facts_of(
-    session: &Session,
-    writer: &Writer,
-    walk: &Walk,
-    found: Found,
-    record: &Record,
-    force: bool,
-) -> RecordFacts {
+fn facts_of(session: &Session, writer: &Writer, met: &Met<'_>) -> RecordFacts {
+    let Met { walk, found, record, force } = met;
     let store = &session.store;
     let Spot { segment, generation, .. } = record.spot;
     let rewritten = writer.rewritten(segment, generation);
     RecordFacts {
         queue: walk.state.queue,
-        frequency: if force { 0 } else { found.slot.frequency() },
+        frequency: if *force { 0 } else { found.slot.frequency() },
         dead: !record.is_current(store.cleared(), || session.now()),
         budget_spent: policy::is_budget_spent(rewritten, store.tail(segment)),
     }

@@ -1,7 +1,7 @@
 //! One step of a walk: the next record, or the walk's end.
 
 use super::moves;
-use super::records::{meet, treat};
+use super::records::{Met, meet, treat};
 use super::repair::repair_empty_segment;
 use super::walks::{self, Walk};
 use super::writer::{Route, Writer};
@@ -177,7 +177,8 @@ fn purge(session: &Session, writer: &mut Writer, walk: &Walk) -> Result<()> {
             }
             match store.record(found.slot) {
                 Some(record) => {
-                    treat(session, writer, walk, found, &record, false)?;
+                    let record = &record;
+                    treat(session, writer, Met { walk, found, record, force: false })?;
                 }
                 // Another process may have been here first.
                 None => {
