@@ -56,6 +56,7 @@ struct Inner {
     path: PathBuf,
     what: String,
     next: String,
+    limit: Option<u64>,
     source: Option<io::Error>,
 }
 
@@ -72,8 +73,15 @@ impl Error {
             path: path.to_owned(),
             what: what.into(),
             next: next.into(),
+            limit: None,
             source: None,
         }))
+    }
+
+    /// With the limit that was met.
+    pub(crate) fn with_limit(mut self, limit: u64) -> Self {
+        self.0.limit = Some(limit);
+        self
     }
 
     /// A refusal of the operating system while doing `what` with `path`.
@@ -115,6 +123,11 @@ impl Error {
         self.0.kind
     }
 
+    /// The limit that was met, where there is one: for `TooLarge` the most bytes of a key or value.
+    pub fn limit(&self) -> Option<u64> {
+        self.0.limit
+    }
+
     /// The file or directory it is about.
     pub fn path(&self) -> &Path {
         &self.0.path
@@ -124,11 +137,32 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Inner { path, what, next, source, .. } = &*self.0;
-        write!(f, "{}: {what}", path.display())?;
+        if !path.as_os_str().is_empty() {
+            write!(f, "{}: ", path.display())?;
+        }
+        f.write_str(what)?;
         if let Some(source) = source {
             write!(f, " ({source})")?;
         }
         write!(f, ". {next}")
+    }
+}
+
+impl From<Error> for io::Error {
+    /// An error of the kind that `std` has for it, with all of this one inside.
+    fn from(error: Error) -> Self {
+        let kind = match (error.kind(), &error.0.source) {
+            (_, Some(source)) => source.kind(),
+            (ErrorKind::Full, _) => io::ErrorKind::StorageFull,
+            (ErrorKind::Busy, _) => io::ErrorKind::ResourceBusy,
+            (ErrorKind::ReadOnly, _) => io::ErrorKind::PermissionDenied,
+            (ErrorKind::TooLarge | ErrorKind::InvalidOption, _) => io::ErrorKind::InvalidInput,
+            (ErrorKind::Damaged, _) => io::ErrorKind::InvalidData,
+            (ErrorKind::NewerVersion | ErrorKind::Unsupported, _) => io::ErrorKind::Unsupported,
+            (ErrorKind::NotAStore, _) => io::ErrorKind::NotFound,
+            (ErrorKind::Io, _) => io::ErrorKind::Other,
+        };
+        Self::new(kind, error)
     }
 }
 
@@ -146,6 +180,25 @@ mod tests {
     fn a_message_names_the_file_and_ends_with_the_next_step() {
         let error = Error::new(ErrorKind::Full, Path::new("/a/log"), "it is full", "Empty it.");
         assert_eq!(error.to_string(), "/a/log: it is full. Empty it.");
+    }
+
+    #[test]
+    fn an_error_without_a_path_begins_with_what_happened() {
+        let error = Error::new(ErrorKind::InvalidOption, Path::new(""), "it is empty", "Name one.");
+        assert_eq!(error.to_string(), "it is empty. Name one.");
+    }
+
+    #[test]
+    fn as_an_error_of_std_it_keeps_kind_message_and_limit() {
+        let error = Error::new(ErrorKind::TooLarge, Path::new("/a"), "it is long", "Cut it.");
+        let text = error.to_string();
+        let error = io::Error::from(error.with_limit(7));
+        assert_eq!((error.kind(), error.to_string()), (io::ErrorKind::InvalidInput, text));
+        let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()).unwrap();
+        assert_eq!((inner.kind(), inner.limit()), (ErrorKind::TooLarge, Some(7)));
+        let source = io::Error::from_raw_os_error(libc::EACCES);
+        let error = io::Error::from(Error::io(Path::new("/a"), "cannot open it", source));
+        assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! The options of a cache.
 
-use std::path::Path;
+use std::path::{self, Path};
 use std::time::Duration;
 
 use crate::config::{self, Durability, Options};
+use crate::error::{Error, ErrorKind, Result};
 use crate::request::Request;
 use crate::sys::door::Environment;
 
@@ -94,12 +95,19 @@ impl Builder {
         self
     }
 
-    /// These options for a directory.
-    pub(super) fn request(&self, directory: &Path) -> Request {
-        Request {
-            directory: directory.to_owned(),
+    /// These options for a directory. Its path counts from where the process is now: a child may attach
+    /// anew when that is elsewhere.
+    pub(super) fn request(&self, directory: &Path) -> Result<Request> {
+        if directory.as_os_str().is_empty() {
+            let next = "Name a directory, such as \".cache_directory\".";
+            return Err(Error::new(ErrorKind::InvalidOption, directory, "the path is empty", next));
+        }
+        let directory = path::absolute(directory)
+            .map_err(|error| Error::io(directory, "cannot tell where it is", error))?;
+        Ok(Request {
+            directory,
             options: self.options.clone(),
             environment: self.environment.clone(),
-        }
+        })
     }
 }

@@ -56,7 +56,9 @@ impl Fills {
     /// Whose turn it is to compute for a lock byte.
     pub fn turn<'a>(&'a self, locks: &'a dyn Locks, byte: u64) -> io::Result<Turn<'a>> {
         let me = thread::current().id();
-        let nested = COMPUTING.with(|own| !own.borrow().is_empty());
+        // In a thread that is ending its list may be gone. Then nothing is known of its fills, and it is taken
+        // for one that computes: it waits for nobody.
+        let nested = COMPUTING.try_with(|own| !own.borrow().is_empty()).unwrap_or(true);
         let mut computing = self.computing();
         match computing.get(&byte) {
             Some(thread) if *thread == me => return Ok(Turn::Circle),
@@ -70,7 +72,7 @@ impl Fills {
         }
         if locks.try_lock(byte)? {
             computing.insert(byte, me);
-            COMPUTING.with(|own| own.borrow_mut().push(byte));
+            let _ = COMPUTING.try_with(|own| own.borrow_mut().push(byte));
             return Ok(Turn::Ours(Filling { fills: self, locks, byte }));
         }
         Ok(if nested { Turn::Free } else { Turn::Nap })
@@ -85,7 +87,7 @@ impl Drop for Filling<'_> {
     fn drop(&mut self) {
         // A lock that cannot be let go ends with the process.
         let _ = self.locks.unlock(self.byte);
-        COMPUTING.with(|own| own.borrow_mut().retain(|byte| *byte != self.byte));
+        let _ = COMPUTING.try_with(|own| own.borrow_mut().retain(|byte| *byte != self.byte));
         self.fills.computing().remove(&self.byte);
         self.fills.ended.notify_all();
     }

@@ -79,7 +79,7 @@ impl Builder {
     ///   resizing.
     /// - `Io`: the operating system refuses something.
     pub fn open(&self, directory: impl AsRef<Path>) -> Result<FileCache> {
-        FileCache::from_request(self.request(directory.as_ref()))
+        FileCache::from_request(self.request(directory.as_ref())?)
     }
 }
 
@@ -137,7 +137,7 @@ impl FileCache {
         &self.inner.opening
     }
 
-    /// The cache's directory.
+    /// The cache's directory, as an absolute path.
     pub fn directory(&self) -> &Path {
         &self.inner.request.directory
     }

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use super::handle::FileCache;
+use super::process::Process;
 use crate::config::Ttl;
 use crate::entries;
 use crate::error::Result;
 use crate::format::address::UNIT;
 use crate::format::record::KEY_LIMIT;
-use crate::reclaim;
+use crate::reclaim::{self, Writer};
 use crate::session::Count;
 
 impl FileCache {
@@ -46,11 +47,13 @@ impl FileCache {
         let process = self.process()?;
         process.session.attachment()?;
         let prepared = process.prepare(key, value.as_ref())?;
+        let mut writer = process.writer();
         if ttl == Ttl::After(Duration::ZERO) {
-            self.remove(key)?;
+            process.remove(&mut writer, key)?;
         } else {
-            process.put(&mut process.writer(), &prepared, ttl)?;
+            process.put(&mut writer, &prepared, ttl)?;
         }
+        drop(writer);
         process.sync_after_write()
     }
 
@@ -62,21 +65,26 @@ impl FileCache {
     pub fn remove(&self, key: impl AsRef<[u8]>) -> Result<bool> {
         let key = key.as_ref();
         let process = self.process()?;
-        let session = &process.session;
-        session.attachment()?;
+        process.session.attachment()?;
         if key.len() > KEY_LIMIT {
             return Ok(false);
         }
-        let removed = {
-            let mut writer = process.writer();
-            process.sync_before_write()?;
-            reclaim::upkeep(session, &mut writer, UNIT)?;
-            entries::remove(session, session.store.hash(key), key)?
-        };
+        let removed = process.remove(&mut process.writer(), key)?;
+        process.sync_after_write()?;
+        Ok(removed)
+    }
+}
+
+impl Process {
+    /// Removes a key but for the sync after it; whether it was there and had not expired.
+    fn remove(&self, writer: &mut Writer, key: &[u8]) -> Result<bool> {
+        let session = &self.session;
+        self.sync_before_write()?;
+        reclaim::upkeep(session, writer, UNIT)?;
+        let removed = entries::remove(session, session.store.hash(key), key)?;
         if removed {
             session.count(Count::Removes, 1);
         }
-        process.sync_after_write()?;
         Ok(removed)
     }
 }

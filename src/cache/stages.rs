@@ -9,9 +9,8 @@ use super::process::Process;
 use crate::config::Ttl;
 use crate::entries::{self, Candidates, Located, Publication, Publishing};
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::LOG_FILE;
 use crate::format::address::{Millis, UNIT};
-use crate::format::control;
+use crate::format::control::{self, SEGMENT_SHIFTS};
 use crate::format::record::{KEY_LIMIT, Shape};
 use crate::format::segment::Queue;
 use crate::reclaim::{self, Writer};
@@ -189,24 +188,38 @@ fn shape(session: &Session, key: &[u8], value: &[u8]) -> Result<Shape> {
 
 #[cold]
 fn too_large(session: &Session, key: usize, value: usize) -> Error {
-    let error = |what: String, next: &str| {
-        Error::new(ErrorKind::TooLarge, &session.directory().join(LOG_FILE), what, next)
+    let error = |what: String, limit: u64, next: String| {
+        Error::new(ErrorKind::TooLarge, session.directory(), what, next).with_limit(limit)
     };
     let smaller = "Use a shorter key, such as a hash of it.";
     if key > KEY_LIMIT {
-        return error(format!("the key has {key} bytes, more than {KEY_LIMIT}"), smaller);
+        let what = format!("the key has {key} bytes, more than {KEY_LIMIT}");
+        return error(what, KEY_LIMIT as u64, smaller.to_owned());
     }
+    let geometry = &session.store.geometry;
     let empty = Shape { value: 0, key: key as u16, metadata: 0, flags: 0 };
-    match session.store.geometry.record_limit().checked_sub(empty.bytes()) {
-        None => error(
-            format!("the key has {key} bytes, more than an entry of this store may have"),
-            smaller,
-        ),
-        Some(limit) => error(
-            format!("the value has {value} bytes, more than {limit}"),
-            "Store less, or create the store with a larger max_bytes or segment_size.",
-        ),
+    match geometry.record_limit().checked_sub(empty.bytes()) {
+        None => {
+            let nothing = Shape { key: 0, ..empty };
+            let limit = geometry.record_limit().saturating_sub(nothing.bytes());
+            let what =
+                format!("the key has {key} bytes, more than an entry here may have: {limit}");
+            error(what, limit, smaller.to_owned())
+        }
+        Some(limit) => {
+            let what =
+                format!("the value has {value} bytes, more than an entry here may have: {limit}");
+            error(what, limit, where_larger_ones_fit(geometry.segment_shift))
+        }
     }
+}
+
+/// What one can do to store larger values than a segment of this size takes.
+fn where_larger_ones_fit(segment_shift: u32) -> String {
+    if segment_shift == *SEGMENT_SHIFTS.end() {
+        return "Store it in parts: no cache takes larger ones.".to_owned();
+    }
+    "Store less, or create the cache anew with a larger max_bytes or segment_size.".to_owned()
 }
 
 #[cfg(test)]
@@ -236,6 +249,12 @@ mod tests {
             cache.insert(number.to_le_bytes(), [7; 5000]).unwrap();
         }
         assert!(cache.verify().unwrap().is_sound());
+    }
+
+    #[test]
+    fn at_the_largest_segment_nobody_is_told_to_choose_a_larger_one() {
+        assert!(where_larger_ones_fit(20).contains("segment_size"));
+        assert!(!where_larger_ones_fit(28).contains("larger max_bytes"));
     }
 
     #[test]

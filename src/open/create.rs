@@ -3,6 +3,8 @@
 //! Processes that create at once take turns by the opening lock of the log. What a creator that died
 //! left behind is made anew; what is not larder's is left alone.
 
+use std::ffi::OsStr;
+
 use crate::config::{self, Layout};
 use crate::directory::{
     OpeningLock, origin, write_header, write_identity, write_limits, write_origin,
@@ -22,6 +24,14 @@ use crate::sys::memory::Memory;
 use crate::sys::space::FileSystem;
 use crate::sys::words::Words;
 
+/// The file that says that a directory is a cache.
+const TAG_FILE: &str = "CACHEDIR.TAG";
+/// What it begins with, as <https://bford.info/cachedir/> wants it, and who made it.
+const TAG: &[u8] = b"Signature: 8a477f597d28d172789f06886806bc55
+# This directory is a cache, made by larder. What is in it can be made again.
+# For what this file is good for see https://bford.info/cachedir/
+";
+
 /// Creates the store; `false` if another process was faster.
 pub fn create(request: &Request, file_system: FileSystem) -> Result<bool> {
     let (files, path) = (request.files(), request.path(LOG_FILE));
@@ -39,6 +49,9 @@ pub fn create(request: &Request, file_system: FileSystem) -> Result<bool> {
         }
         refuse_whole(request)?;
         let made = build(request, file_system);
+        if made.is_ok() {
+            write_tag(request);
+        }
         if made.is_err() && !files.exists(&request.path(STORE_FILE)) {
             // What could not be finished is not left lying; errors here change nothing.
             for name in ["store.new", INDEX_FILE, LOG_FILE] {
@@ -52,9 +65,9 @@ pub fn create(request: &Request, file_system: FileSystem) -> Result<bool> {
 /// A directory with other things in it, but no store, is not for us.
 fn refuse_alien(request: &Request) -> Result<()> {
     let io = |error| Error::io(&request.directory, "cannot list it", error);
-    let ours = [LOG_FILE, INDEX_FILE, "store.new", "index.new", STORE_FILE, "lost+found"];
-    for name in request.files().names(&request.directory).map_err(io)? {
-        if !ours.iter().any(|own| name == *own) {
+    let names = request.files().names(&request.directory).map_err(io)?;
+    for name in names {
+        if !is_no_obstacle(&name) {
             return Err(request.not_a_store(
                 &format!("it is not empty (there is {name:?}) and holds no larder store"),
                 "Choose an empty or a new directory.",
@@ -62,6 +75,22 @@ fn refuse_alien(request: &Request) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whether a name does not keep a store from being made beside it: its own files, what file systems put
+/// there, and what says something of the directory to other programs (`.gitkeep`, `CACHEDIR.TAG`).
+fn is_no_obstacle(name: &OsStr) -> bool {
+    let known =
+        [LOG_FILE, INDEX_FILE, "store.new", "index.new", STORE_FILE, "lost+found", TAG_FILE];
+    known.iter().any(|own| name == *own) || name.as_encoded_bytes().starts_with(b".")
+}
+
+/// Tells backups that here is a cache, by the Cache Directory Tagging Specification. A store does not need
+/// it, so it is no matter if it cannot be written.
+fn write_tag(request: &Request) {
+    if !request.files().exists(&request.path(TAG_FILE)) {
+        let _ = request.files().replace(&request.directory, TAG_FILE, TAG);
+    }
 }
 
 fn build(request: &Request, file_system: FileSystem) -> Result<()> {

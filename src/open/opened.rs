@@ -111,9 +111,9 @@ fn file_system(request: &Request) -> Result<FileSystem> {
             "there is no such directory",
             "Check the path, or allow larder to create the store.",
         ),
-        io::ErrorKind::NotADirectory => no_directory(request),
         _ => Error::io(directory, "cannot open it", error),
     })?;
+    let found = found.ok_or_else(|| no_directory(request))?;
     match found.refused() {
         None => Ok(found),
         Some(name) => Err(Error::new(

@@ -32,8 +32,8 @@ pub type SharedFile = Arc<dyn DiskFile>;
 pub trait Files: Debug + Send + Sync {
     /// Makes a directory, private to its user, with its parents; `false` if it was there.
     fn make_directory(&self, path: &Path) -> io::Result<bool>;
-    /// The file system that a directory is on; an error of the kind `NotADirectory` if it is none.
-    fn file_system(&self, directory: &Path) -> io::Result<FileSystem>;
+    /// The file system that a directory is on; `None` if there is something else of that name.
+    fn file_system(&self, directory: &Path) -> io::Result<Option<FileSystem>>;
     /// The names in a directory.
     fn names(&self, directory: &Path) -> io::Result<Vec<OsString>>;
     /// Whether there is something of this name.

@@ -46,12 +46,10 @@ impl Files for KernelFiles {
         }
     }
 
-    fn file_system(&self, directory: &Path) -> io::Result<FileSystem> {
+    fn file_system(&self, directory: &Path) -> io::Result<Option<FileSystem>> {
         let opened = File::open(directory)?;
-        if !opened.metadata()?.is_dir() {
-            return Err(io::ErrorKind::NotADirectory.into());
-        }
-        FileSystem::of(&opened)
+        let is_directory = opened.metadata()?.is_dir();
+        is_directory.then(|| FileSystem::of(&opened)).transpose()
     }
 
     fn names(&self, directory: &Path) -> io::Result<Vec<OsString>> {

@@ -230,11 +230,15 @@ fn what_is_too_large_or_read_only_is_refused_and_changes_nothing() {
     let (_dir, path) = directory();
     let cache = small().open(&path).unwrap();
     cache.insert("k", "v").unwrap();
-    let log = path.join("log");
     let error = cache.insert(vec![0; 1 << 16], "v").unwrap_err();
-    expect(error, ErrorKind::TooLarge, &log, "65535");
+    assert_eq!(error.limit(), Some(65_535));
+    expect(error, ErrorKind::TooLarge, &path, "65535");
     let error = cache.insert("k", vec![0; 64 << 10]).unwrap_err();
-    expect(error, ErrorKind::TooLarge, &log, "max_bytes or segment_size");
+    let limit = error.limit().unwrap();
+    expect(error, ErrorKind::TooLarge, &path, "max_bytes or segment_size");
+    assert!(cache.insert("k", vec![0; limit as usize + 1]).is_err());
+    cache.insert("k", vec![0; limit as usize]).unwrap();
+    cache.insert("k", "v").unwrap();
     assert_eq!(cache.get("k").as_deref(), Some(&b"v"[..]));
     let reader = FileCache::builder().read_only(true).open(&path).unwrap();
     let errors = [

@@ -10,7 +10,7 @@ use larder::FileCache;
 use crate::children::{Process, listen, say};
 
 /// Runs `work` in a forked child; the child's exit code.
-fn in_child(work: impl FnOnce()) -> libc::pid_t {
+pub fn in_child(work: impl FnOnce()) -> libc::pid_t {
     // SAFETY: the child runs Rust code and leaves by `_exit`, in a process of one thread.
     let pid = unsafe { libc::fork() };
     assert!(pid >= 0);
@@ -22,7 +22,7 @@ fn in_child(work: impl FnOnce()) -> libc::pid_t {
     pid
 }
 
-fn exit_of(pid: libc::pid_t) -> i32 {
+pub fn exit_of(pid: libc::pid_t) -> i32 {
     let mut status = 0;
     // SAFETY: waits for a child of this process.
     assert_eq!(unsafe { libc::waitpid(pid, &mut status, 0) }, pid);

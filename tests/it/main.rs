@@ -31,6 +31,7 @@ mod roles;
 #[cfg(target_arch = "x86_64")]
 mod steps;
 mod storm;
+mod surroundings;
 mod system_calls;
 mod threads;
 mod tidy;

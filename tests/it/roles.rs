@@ -30,6 +30,8 @@ fn a_child_plays_its_role() {
         "filled" => crate::full::filled(directory, seed),
         "limited" => crate::full::limited(directory, seed),
         "counted" => crate::system_calls::counted(directory, seed),
+        "moved about" => crate::surroundings::moved_about(directory),
+        "ending" => crate::surroundings::ending(directory),
         "power load" => crate::real_power::load(directory, seed),
         #[cfg(target_arch = "x86_64")]
         "stepped" => crate::steps::stepped(directory),

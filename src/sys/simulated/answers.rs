@@ -58,11 +58,11 @@ impl Files for Simulated {
         KernelFiles.make_directory(path)
     }
 
-    fn file_system(&self, directory: &Path) -> io::Result<FileSystem> {
+    fn file_system(&self, directory: &Path) -> io::Result<Option<FileSystem>> {
         self.ask(What::FileSystem, directory)?;
         let found = KernelFiles.file_system(directory)?;
         let kind = *lock(&self.0.kind);
-        Ok(FileSystem { kind: kind.unwrap_or(found.kind), ..found })
+        Ok(found.map(|found| FileSystem { kind: kind.unwrap_or(found.kind), ..found }))
     }
 
     fn names(&self, directory: &Path) -> io::Result<Vec<OsString>> {
