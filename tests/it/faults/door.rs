@@ -75,6 +75,7 @@ fn fail(case: &Case, seed: u64) {
         now.then(|| io::Error::from_raw_os_error(errno))
     });
     let mut tour = Tour::on(system.clone(), &root.path().join("cache"), seed);
+    tour.is_blind = what == What::Length;
     tour.go();
     system.refuse_nothing();
     tour.check_after();

@@ -77,10 +77,8 @@ impl Player {
         };
         let first = form.create(player.builder());
         let first = first.open(player.path()).map_err(fault("creating"))?;
-        let refused = first.insert("", vec![0; 1 << 20]).unwrap_err().to_string();
-        let limit = refused.split("more than ").nth(1).unwrap();
-        player.largest =
-            limit.split(|c: char| !c.is_ascii_digit()).next().unwrap().parse().unwrap();
+        let refused = first.insert("", vec![0; 1 << 20]).unwrap_err();
+        player.largest = refused.limit().expect("a limit") as usize;
         player.handles.push(first);
         if matches!(plan.syncs, Syncs::First) {
             player.cache().sync().map_err(fault("a sync"))?;
