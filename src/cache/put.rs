@@ -47,13 +47,11 @@ impl FileCache {
         let process = self.process()?;
         process.session.attachment()?;
         let prepared = process.prepare(key, value.as_ref())?;
-        let mut writer = process.writer();
         if ttl == Ttl::After(Duration::ZERO) {
-            process.remove(&mut writer, key)?;
+            process.remove(&mut process.writer(), key)?;
         } else {
-            process.put(&mut writer, &prepared, ttl)?;
+            process.put(&mut process.writer(), &prepared, ttl)?;
         }
-        drop(writer);
         process.sync_after_write()
     }
 
