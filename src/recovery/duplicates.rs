@@ -67,7 +67,7 @@ mod tests {
     use crate::format::address::{Address, Generation, Lsn};
 
     #[test]
-    fn only_live_slots_of_equal_tag_in_the_same_two_groups_are_twins() {
+    fn only_live_slots_of_equal_tag_in_the_same_two_groups_are_duplicates() {
         let tag = 0xABCDE;
         let slot = |unit| Slot::new(tag, Address::from_units(unit), Generation::new(1), 0).word();
         let other = other_group(35, tag);
