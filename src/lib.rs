@@ -74,8 +74,8 @@ pub use verify::Verification;
 #[doc(hidden)]
 pub mod internals {
     pub use crate::format::{
-        FORMAT_VERSION, address, check, control, identity, intent, lock, page, record, segment,
-        slot, walk,
+        FORMAT_VERSION, address, check, checked, control, identity, intent, lock, page, record,
+        segment, slot, walk,
     };
     pub use crate::index::{Found, Index};
     pub use crate::store::{Record, Spot, Store};

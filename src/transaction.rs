@@ -1,6 +1,6 @@
 //! The transaction: how several words change as one, though any process may die at any instruction.
 //!
-//! A change is a list of at most twelve words with their new absolute values, or one split of an
+//! A change is a list of at most twenty words with their new absolute values, or one split of an
 //! index page. It goes through the lock word `L`:
 //!
 //! 1. `FREE -> HELD`: the holder looks whether all is still as it was when it prepared. Nothing
@@ -20,6 +20,7 @@
 use std::time::{Duration, Instant};
 
 use crate::format::address::Lsn;
+use crate::format::checked::CheckedAt;
 use crate::format::control::{self, Geometry};
 use crate::format::intent::{INTENT_WORDS, IntentHead, WordAt};
 use crate::format::lock::{LockWord, Phase, ProcessId};
@@ -48,6 +49,13 @@ impl Changes {
         match self.known(at) {
             Some(old) => *old = value,
             None => self.push(at, value),
+        }
+    }
+
+    /// Sets both copies of a checked word.
+    pub fn set_checked(&mut self, at: CheckedAt, value: u64) {
+        for copy in at.copies() {
+            self.set(copy, at.seal(value));
         }
     }
 
@@ -325,14 +333,16 @@ fn split(words: &impl Words, geometry: &Geometry, page: PageId) {
     };
     let steps = || (0..PAGE_SLOTS).step_by(STEP);
     let slots = |first| words.load_all::<STEP>(geometry.slot_at(parent, first));
-    if words.load(control::PAGES) == page.get() {
+    if words.checked(control::PAGES) == Some(page.get()) {
         for first in steps() {
             let moved = slots(first).map(|word| if moves(&word) { word } else { 0 });
             words.store_all(geometry.slot_at(page, first), &moved);
         }
-        words.store(control::PAGES, page.get() + 1);
+        words.store_checked(control::PAGES, page.get() + 1);
     }
-    if words.load(control::PAGES) == page.get() + 1 && words.load(control::SYNCS) == 0 {
+    if words.checked(control::PAGES) == Some(page.get() + 1)
+        && words.checked(control::SYNCS) == Some(0)
+    {
         for first in steps() {
             // First told, then emptied: the processor cannot foresee which slots move.
             let bit = |(number, word)| u64::from(moves(word)) << number;

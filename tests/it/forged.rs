@@ -29,6 +29,7 @@ fn fields() -> Vec<(Field, Vec<Field>)> {
     let segments = [0, 1, 2, 9, 19];
     let mut fields: Vec<Field> = WORDS.map(Field::Word).to_vec();
     fields.extend((0..34).chain(96..100).map(process));
+    fields.extend((0..control::CHECKED.len()).map(Field::Checked));
     fields.extend((0..3).map(Field::Lock));
     fields.extend((0..3).flat_map(|walk| (0..5).map(move |part| Field::Walk(walk, part))));
     for segment in segments {
@@ -54,7 +55,7 @@ fn fields() -> Vec<(Field, Vec<Field>)> {
         Field::Record(page, number, part) => {
             vec![Field::Record(page, number + 1, part), Field::Record(page ^ 1, number, part)]
         }
-        Field::Word(_) => vec![Field::Word(control::LOCK), Field::Word(control::EPOCH)],
+        Field::Word(_) => vec![Field::Word(control::LOCK), Field::Word(control::ENTRIES)],
         other => vec![other],
     };
     fields.into_iter().map(|field| (field, siblings(field))).collect()

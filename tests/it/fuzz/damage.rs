@@ -5,6 +5,7 @@ use std::fs;
 
 use arbitrary::{Result, Unstructured};
 use larder::internals::address::{Address, Generation, Lsn, Millis, SegmentId};
+use larder::internals::checked::{CheckedAt, VALUE_BITS};
 use larder::internals::control;
 use larder::internals::identity::Identity;
 use larder::internals::intent::WordAt;
@@ -24,17 +25,17 @@ pub const WORDS: [WordAt; 34] = [
     control::LOCK,
     control::ENTRIES,
     control::PENDING,
-    control::PAGES,
-    control::CLEAR_LSN,
-    control::SYNCS,
-    control::PAGES_DURABLE,
+    control::PAGES.first(),
+    control::CLEAR_LSN.first(),
+    control::SYNCS.first(),
+    control::PAGES_DURABLE.first(),
     control::MAX_ENTRIES,
     control::MAX_BYTES,
     control::DEFAULT_TTL,
     control::MIN_FREE,
     control::SYNCS_BEGUN,
     control::SYNCS_DONE,
-    control::EPOCH,
+    control::EPOCH.first(),
     control::SYNCED_AT,
     control::SYNC_FAILED,
     control::ACTIVE_PROBATION,
@@ -60,6 +61,8 @@ const WALKS: [WordAt; 3] = [control::WALK_PROBATION, control::WALK_MAIN, control
 pub enum Field {
     /// A word of the control block, or of a process row.
     Word(WordAt),
+    /// A checked word of the control block, by its number: both copies.
+    Checked(usize),
     /// Phase, owner or sequence of the lock word.
     Lock(u8),
     /// Segment, generation, purpose, position or owner of a walk.
@@ -86,6 +89,7 @@ impl Field {
     pub fn get(self, files: &Files) -> Option<u64> {
         Some(match self {
             Self::Word(at) => files.word(at),
+            Self::Checked(number) => files.checked(checked(number))?,
             Self::Lock(part) => {
                 let lock = LockWord::decode(files.word(control::LOCK));
                 match part {
@@ -168,9 +172,10 @@ impl Field {
     pub fn bits(self) -> u32 {
         match self {
             Self::Word(_) | Self::Row(..) => 64,
+            Self::Checked(_) => VALUE_BITS,
             Self::Lock(part) => [2, 10, 52][usize::from(part.min(2))],
             Self::Walk(_, part) => [12, 4, 2, 24, 11][usize::from(part.min(4))],
-            Self::State(_, part) => [32, 3, 1, 20][usize::from(part.min(3))],
+            Self::State(_, part) => [32, 3, 1, 17][usize::from(part.min(3))],
             Self::Chunk(..) => 32,
             Self::Slot(_, _, part) => [36, 4, 2, 20, 1, 1][usize::from(part.min(5))],
             Self::Record(_, _, part) => [32, 16, 16, 16, 32, 52, 48, 32][usize::from(part.min(7))],
@@ -183,6 +188,7 @@ impl Field {
     pub fn set(self, files: &Files, value: u64) -> Option<()> {
         match self {
             Self::Word(at) => files.set(at, value),
+            Self::Checked(number) => files.set_checked(checked(number), value),
             Self::Lock(part) => set_lock(files, part, value),
             Self::Walk(which, part) => set_walk(files, WALKS[which % 3], part, value),
             Self::Row(segment, word) => {
@@ -287,6 +293,10 @@ fn set_walk(files: &Files, at: WordAt, part: u8, value: u64) {
     files.set(at, WalkWord::encode(Some(walk)));
 }
 
+fn checked(number: usize) -> CheckedAt {
+    control::CHECKED[number % control::CHECKED.len()].0
+}
+
 fn set_state(files: &Files, segment: SegmentId, part: u8, value: u64) -> Option<()> {
     let mut state = files.state(segment)?;
     match part {
@@ -296,9 +306,9 @@ fn set_state(files: &Files, segment: SegmentId, part: u8, value: u64) -> Option<
             state.state = all[value as usize % 5];
         }
         2 => state.queue = [Queue::Probation, Queue::Main][value as usize % 2],
-        _ => state.allocated = (value & 0xF_FFFF) * 4096,
+        _ => state.allocated = (value & 0x1_FFFF) * 4096,
     }
-    files.set(files.geometry.state_at(segment), state.encode());
+    files.set_checked(files.geometry.state_at(segment), state.encode());
     Some(())
 }
 
