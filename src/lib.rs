@@ -55,6 +55,7 @@ mod reclaim;
 mod recovery;
 mod request;
 mod session;
+mod split;
 mod store;
 mod sync;
 mod sys;

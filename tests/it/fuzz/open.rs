@@ -12,10 +12,11 @@ use larder::internals::intent::WordAt;
 use larder::internals::segment::{Queue, State, StateWord};
 use larder::{Error, FileCache};
 
-use super::damage::{self, WORDS};
+use super::damage;
 use super::files::Files;
 use super::sample::{BOOT, KEYS, home, sample};
 use super::store;
+use super::words::WORDS;
 use crate::common::{check, value};
 use crate::exercise::assert_is_clear;
 

@@ -12,6 +12,7 @@ pub const FLOORS: &[(&str, u32)] = &[
     ("error", 20),
     ("sys", 21),
     ("config", 22),
+    ("split", 29),
     ("transaction", 30),
     ("index", 30),
     ("policy", 40),
