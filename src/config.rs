@@ -212,14 +212,14 @@ impl Options {
 
 /// Segments that fit a limit beside control block, reserve and an index of `index_bytes`.
 pub(crate) fn segments_within(geometry: &Geometry, max_bytes: u64, index_bytes: u64) -> u64 {
-    let fixed = geometry.control_bytes() + reserve_bytes(max_bytes);
+    let fixed = geometry.control_cost() + reserve_bytes(max_bytes);
     let beside = fixed.saturating_add(index_bytes);
     max_bytes.saturating_sub(beside) >> geometry.segment_shift
 }
 
 /// Bytes that log segments and index may take together.
 pub(crate) fn share_bytes(geometry: &Geometry, max_bytes: u64) -> u64 {
-    max_bytes.saturating_sub(geometry.control_bytes() + reserve_bytes(max_bytes))
+    max_bytes.saturating_sub(geometry.control_cost() + reserve_bytes(max_bytes))
 }
 
 /// Bytes of the index file of a new store: its header page and the first pages.
@@ -242,7 +242,7 @@ pub(crate) fn segments_in(geometry: &Geometry, log_bytes: u64) -> u64 {
 /// 16 to 31 segments in a small store, 48 to 95 in one of 1 GiB and more.
 fn segment_shift(geometry: &Geometry, max_bytes: u64) -> u32 {
     let share = max_bytes.saturating_sub(
-        geometry.control_bytes() + reserve_bytes(max_bytes) + first_index_bytes(geometry),
+        geometry.control_cost() + reserve_bytes(max_bytes) + first_index_bytes(geometry),
     );
     let segments = if max_bytes < 1 << 29 { 16 } else { 40 };
     (share / segments).max(1).ilog2().clamp(*SEGMENT_SHIFTS.start(), *SEGMENT_SHIFTS.end())
@@ -254,7 +254,7 @@ fn check_bytes(directory: &Path, layout: &Layout, asked: &str) -> Result<()> {
     let index = first_index_bytes(geometry);
     let segments = segments_within(geometry, limits.max_bytes, index);
     if segments < SEGMENTS_FLOOR {
-        let fixed = geometry.control_bytes() + index + (SEGMENTS_FLOOR << geometry.segment_shift);
+        let fixed = geometry.control_cost() + index + (SEGMENTS_FLOOR << geometry.segment_shift);
         // The reserve depends on the limit: enough for the limit that it makes.
         let minimum = (fixed + reserve_bytes(fixed) + fixed / 512).next_multiple_of(4096);
         return Err(Error::new(

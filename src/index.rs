@@ -57,12 +57,19 @@ impl<'a, W: Words> Index<'a, W> {
     }
 
     /// How many pages it has: at least those of its creation, at most those that tags can tell apart
-    /// and that the file has. So a damaged word sends nobody to pages that do not exist.
+    /// and that the file has. So a damaged word sends nobody to pages that do not exist. `None` if damage has
+    /// left nothing to go by.
+    #[inline]
+    pub fn known_pages(&self) -> Option<u64> {
+        let first = 1 << self.geometry.level;
+        let pages = self.words.checked(control::PAGES)?.min(page::page_limit(self.geometry.level));
+        Some(self.words.pages_there(pages).max(first))
+    }
+
+    /// How many pages it has, as [`Index::known_pages`]; 0 if that is not known: then nothing is in it.
     #[inline]
     pub fn pages(&self) -> u64 {
-        let first = 1 << self.geometry.level;
-        let pages = self.words.load(control::PAGES).min(page::page_limit(self.geometry.level));
-        self.words.pages_there(pages).max(first)
+        self.known_pages().unwrap_or(0)
     }
 
     /// The probe of a hash.
@@ -71,10 +78,10 @@ impl<'a, W: Words> Index<'a, W> {
         Probe::new(hash, self.geometry.level)
     }
 
-    /// The page where a hash is at home now.
+    /// The page where a hash is at home now, if it is known.
     #[inline]
-    pub fn page_of(&self, hash: u64) -> PageId {
-        page::page_of(hash, self.pages())
+    pub fn page_of(&self, hash: u64) -> Option<PageId> {
+        self.known_pages().map(|pages| page::page_of(hash, pages))
     }
 
     /// Both groups of a key in a page.
@@ -86,7 +93,8 @@ impl<'a, W: Words> Index<'a, W> {
     /// Asks the processor for the groups of a key that is about to be looked for.
     #[inline]
     pub fn prefetch(&self, hash: u64) {
-        let (page, probe) = (self.page_of(hash), self.probe(hash));
+        let Some(page) = self.page_of(hash) else { return };
+        let probe = self.probe(hash);
         for group in [probe.group_a, probe.group_b] {
             // A group is two lines.
             for position in [group, group + GROUP_SLOTS / 2] {
@@ -99,7 +107,7 @@ impl<'a, W: Words> Index<'a, W> {
     /// more if the page of the key changed while it looked.
     #[inline]
     pub fn find<T>(&self, hash: u64, mut visit: impl FnMut(Found) -> Option<T>) -> Option<T> {
-        let mut page = self.page_of(hash);
+        let mut page = self.page_of(hash)?;
         loop {
             let groups = self.groups(hash, page);
             for found in groups.matching() {
@@ -109,7 +117,7 @@ impl<'a, W: Words> Index<'a, W> {
                     return Some(answer);
                 }
             }
-            let now = self.page_of(hash);
+            let now = self.page_of(hash)?;
             if now == page {
                 return None;
             }
@@ -132,7 +140,8 @@ impl<'a, W: Words> Index<'a, W> {
     /// Which slots are at home on a page.
     #[inline]
     pub fn home(&self, page: PageId) -> Home {
-        Home::new(page, self.geometry.level, self.pages())
+        let level = self.geometry.level;
+        self.known_pages().map_or(Home::NOWHERE, |pages| Home::new(page, level, pages))
     }
 
     /// Whether a slot stands on the page that lookups of its key go to.
@@ -144,9 +153,10 @@ impl<'a, W: Words> Index<'a, W> {
     /// Whether a slot that is foreign on `page` may be overwritten: the page that it was moved to is
     /// durable, or nothing in this store needs to be.
     pub fn is_disposable(&self, page: PageId, slot: Slot) -> bool {
-        self.words.load(control::SYNCS) == 0
+        let durable = || self.words.checked(control::PAGES_DURABLE).unwrap_or(0);
+        self.words.checked(control::SYNCS) == Some(0)
             || page::moved_to(page, slot, self.geometry.level)
-                .is_none_or(|moved| moved.get() < self.words.load(control::PAGES_DURABLE))
+                .is_none_or(|moved| moved.get() < durable())
     }
 
     /// Raises the frequency of a slot that was read, unless it changed or is at the top.

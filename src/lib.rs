@@ -55,6 +55,7 @@ mod reclaim;
 mod recovery;
 mod request;
 mod session;
+mod split;
 mod store;
 mod sync;
 mod sys;
@@ -74,8 +75,8 @@ pub use verify::Verification;
 #[doc(hidden)]
 pub mod internals {
     pub use crate::format::{
-        FORMAT_VERSION, address, check, control, identity, intent, lock, page, record, segment,
-        slot, walk,
+        FORMAT_VERSION, address, check, checked, control, identity, intent, lock, page, record,
+        segment, slot, walk,
     };
     pub use crate::index::{Found, Index};
     pub use crate::store::{Record, Spot, Store};

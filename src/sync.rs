@@ -10,7 +10,7 @@ use crate::format::control;
 use crate::format::intent::WordAt;
 use crate::format::page::PageId;
 use crate::session::{Count, Session};
-use crate::sys::words::{Words, update};
+use crate::sys::words::{Words, raise, update};
 
 /// The syncs of one session.
 #[derive(Debug, Default)]
@@ -27,7 +27,7 @@ impl Barrier {
         session.attachment()?;
         refuse_after_failure(session)?;
         // From now on moves, splits and reuse wait for syncs.
-        update(words, control::SYNCS, |syncs| (syncs == 0).then_some(1));
+        raise(words, control::SYNCS, 1);
         resolve_all_duplicates(session)?;
         // Never behind one that is done, whatever the counters hold; but numbers that only damage makes
         // are not counted on, for they would soon come to their end.
@@ -65,10 +65,10 @@ fn flush(session: &Session) -> Result<()> {
     flush_log(session)?;
     let flushed = words.index.sync();
     flushed.map_err(|error| session.index_error("cannot make it durable", error))?;
-    if words.load(control::PAGES_DURABLE) >= pages {
+    if words.checked(control::PAGES_DURABLE).is_some_and(|durable| durable >= pages) {
         return Ok(());
     }
-    update(words, control::PAGES_DURABLE, |old| (old < pages).then_some(pages));
+    raise(words, control::PAGES_DURABLE, pages);
     flush_log(session)
 }
 

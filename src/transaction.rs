@@ -1,6 +1,6 @@
 //! The transaction: how several words change as one, though any process may die at any instruction.
 //!
-//! A change is a list of at most twelve words with their new absolute values, or one split of an
+//! A change is a list of at most twenty words with their new absolute values, or one split of an
 //! index page. It goes through the lock word `L`:
 //!
 //! 1. `FREE -> HELD`: the holder looks whether all is still as it was when it prepared. Nothing
@@ -20,11 +20,12 @@
 use std::time::{Duration, Instant};
 
 use crate::format::address::Lsn;
+use crate::format::checked::CheckedAt;
 use crate::format::control::{self, Geometry};
 use crate::format::intent::{INTENT_WORDS, IntentHead, WordAt};
 use crate::format::lock::{LockWord, Phase, ProcessId};
-use crate::format::page::{Home, PAGE_SLOTS, PageId};
-use crate::format::slot::{Slot, TAG_BITS};
+use crate::format::page::PageId;
+use crate::split::split;
 use crate::sys::words::Words;
 
 /// The words that a transaction is to store: each word once, with its newest value.
@@ -48,6 +49,13 @@ impl Changes {
         match self.known(at) {
             Some(old) => *old = value,
             None => self.push(at, value),
+        }
+    }
+
+    /// Sets both copies of a checked word.
+    pub fn set_checked(&mut self, at: CheckedAt, value: u64) {
+        for copy in at.copies() {
+            self.set(copy, at.seal(value));
         }
     }
 
@@ -304,45 +312,6 @@ impl<W: Words, L> Drop for Held<'_, '_, W, L> {
         let free = self.word.in_phase(Phase::Free);
         // Failure means robbed: then it is another's to free.
         let _ = self.transactions.words.exchange(control::LOCK, self.word.encode(), free.encode());
-    }
-}
-
-/// A page split, begun or redone: `page` takes the slots of its parent whose next bit says so,
-/// positions kept. First they are copied, then `n` makes them visible, then the parent's are
-/// emptied: a redo tells by `n` how far it came. In a store that syncs the moved slots stay in the
-/// parent, as foreign ones, until the new page is durable.
-fn split(words: &impl Words, geometry: &Geometry, page: PageId) {
-    /// Slots that are looked at together.
-    const STEP: usize = 64;
-    if !(1..1 << TAG_BITS).contains(&(page.get() >> geometry.level)) {
-        return; // Of those that the index began with, or more than it can have: damage.
-    }
-    let parent = page.parent();
-    let home = Home::new(page, geometry.level, page.get() + 1);
-    let moves = |word: &u64| {
-        let slot = Slot::from_word(*word);
-        !slot.is_empty() & home.has(slot)
-    };
-    let steps = || (0..PAGE_SLOTS).step_by(STEP);
-    let slots = |first| words.load_all::<STEP>(geometry.slot_at(parent, first));
-    if words.load(control::PAGES) == page.get() {
-        for first in steps() {
-            let moved = slots(first).map(|word| if moves(&word) { word } else { 0 });
-            words.store_all(geometry.slot_at(page, first), &moved);
-        }
-        words.store(control::PAGES, page.get() + 1);
-    }
-    if words.load(control::PAGES) == page.get() + 1 && words.load(control::SYNCS) == 0 {
-        for first in steps() {
-            // First told, then emptied: the processor cannot foresee which slots move.
-            let bit = |(number, word)| u64::from(moves(word)) << number;
-            let mut moved: u64 = slots(first).iter().enumerate().map(bit).sum();
-            while moved != 0 {
-                let position = first + moved.trailing_zeros() as usize;
-                words.store(geometry.slot_at(parent, position), Slot::EMPTY.word());
-                moved &= moved - 1;
-            }
-        }
     }
 }
 

@@ -25,6 +25,9 @@ pub struct Verification {
     pub counted: u64,
     /// Segments whose live count differs from the slots that name them.
     pub miscounted_segments: u64,
+    /// Words of the control block and the segment table of which a copy is damaged, by what they say. With
+    /// one copy damaged nothing is lost, and [`maintain`](crate::FileCache::maintain) mends it.
+    pub damaged_words: Vec<String>,
     /// Whether the store was written meanwhile, or a killed writer's last step waits for the next
     /// writer: then counters may differ without being wrong.
     pub disturbed: bool,
@@ -34,7 +37,7 @@ impl Verification {
     /// Whether nothing is wrong.
     pub fn is_sound(&self) -> bool {
         let counters = self.counted == self.whole + self.damaged && self.miscounted_segments == 0;
-        self.damaged == 0 && (counters || self.disturbed)
+        self.damaged == 0 && self.damaged_words.is_empty() && (counters || self.disturbed)
     }
 }
 
@@ -53,6 +56,7 @@ pub fn verify(session: &Session) -> Verification {
             look_at(session, slot, &mut bytes, &mut found);
         }
     }
+    found.damaged_words = store.damaged_words().map(|word| word.to_string()).collect();
     found.counted = store.load(control::ENTRIES);
     found.miscounted_segments = miscounted(store, &named);
     let lock = store.lock();

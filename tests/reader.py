@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Lists the entries of a larder store: a second reader, written from format.md alone.
+"""Lists the entries of a larder store: a second reader, written from part one of format.md alone.
 
     reader.py [--now MILLISECONDS] DIRECTORY
 
@@ -13,6 +13,9 @@ import struct
 import sys
 import time
 import zlib
+
+sys.dont_write_bytecode = True
+from xxh3 import xxh3  # noqa: E402
 
 MASK = (1 << 64) - 1
 NEVER = (1 << 48) - 1
@@ -62,7 +65,7 @@ def read_identity(data):
     return identity
 
 
-# The head of `log` and `index`
+# The header of `log` and `index`
 
 def check_head(data, magic, identity, name):
     check(data[:8] == magic, name + ": no larder file")
@@ -83,6 +86,17 @@ def rotl(x, r):
     return ((x << r) | (x >> (64 - r))) & MASK
 
 
+# Checked words
+
+LABELS = {0x0C0: 0x4D6, 0x0C8: 0x3A9, 0x0D8: 0x293, 0x110: 0x7E5}
+
+
+def value_of(word, label):
+    """The value of one copy, or None if its check fails."""
+    value = word & (1 << 53) - 1
+    return value if value % 2039 ^ label == word >> 53 else None
+
+
 class Store:
     def __init__(self, directory):
         def read(name):
@@ -92,24 +106,37 @@ class Store:
         self.identity = read_identity(read("store"))
         self.seed, self.level = self.identity["seed"], self.identity["level"]
         self.shift = self.identity["segment_shift"]
-        self.control = -(-(0x49000 + 1024 * self.identity["max_processes"]) // 65536) * 65536
+        self.control = -(-(0xE2000 + 1088 * self.identity["max_processes"]) // 65536) * 65536
         self.log, self.index = read("log"), read("index")
         check(len(self.log) >= self.control, "log: cut short")
         check(len(self.index) >= 4096, "index: cut short")
         check_head(self.log, b"larderLG", self.identity, "log")
         check_head(self.index, b"larderIX", self.identity, "index")
         self.in_order = self.is_in_order(directory)
-        # n, clamped by what tags can tell apart; of a store to be recovered, by the file's length too.
-        most = 1 << (self.level + 20)
-        if not self.in_order:
-            most = min(most, max(len(self.index) // 4096 - 1, 1 << self.level))
-        self.n = min(max(self.word(0x0C0), 1 << self.level), most)
+        # n, clamped by what tags can tell apart, and by the file's length. Lost, nothing is there.
+        first, found = 1 << self.level, self.checked(0x0C0)
+        most = min(1 << (self.level + 20), max(len(self.index) // 4096 - 1, first))
+        self.n = 0 if found is None else min(max(found, first), most)
         self.pages = [self.page(p) for p in range(self.n)]
         if not self.in_order:
             self.recover()
 
     def word(self, at):
         return struct.unpack_from("<Q", self.log, at)[0]
+
+    def checked(self, at):
+        """The value of a checked word of the control block, or None if it is lost."""
+        first = value_of(self.word(at), LABELS[at])
+        return first if first is not None else value_of(self.word(at + 0x1000), LABELS[at])
+
+    def state(self, number):
+        """Generation, state and bytes allocated of a segment, or None if its state word does not decode."""
+        value = value_of(self.word(0x2000 + 8 * number), 0)
+        if value is None:
+            value = value_of(self.word(0xA000 + 8 * number), 0)
+        if value is None or value >> 32 & 7 > 4:
+            return None
+        return value & 0xFFFFFFFF, value >> 32 & 7, (value >> 36) * 4096
 
     def page(self, p):
         data = self.index[4096 * (p + 1):4096 * (p + 2)]
@@ -120,21 +147,35 @@ class Store:
             digits = file.read().strip().replace("-", "")
         inode = [os.stat(os.path.join(directory, name)).st_ino for name in ("log", "index")]
         first = 1 << self.level
-        beside = self.control + 65536 + self.word(0x0E8) // 1024 + 4096 * (1 + first)
+        rows = 0xE2000 + 1088 * self.identity["max_processes"]
+        cost = 0x52000 + -(-rows // 4096) * 4096 - 0xE2000
+        beside = cost + 65536 + self.word(0x0E8) // 1024 + 4096 * (1 + first)
         segments = max(self.word(0x0E8) - beside, 0) >> self.shift
-        return (first <= self.word(0x0C0) <= 1 << (self.level + 20)
-                and len(self.index) >= 4096 * (self.word(0x0C0) + 1)
+        n, cleared, epoch = self.checked(0x0C0), self.checked(0x0C8), self.checked(0x110)
+        sequence = self.word(0x080) >> 12
+        return (None not in (n, cleared, epoch)
+                and first <= n <= 1 << (self.level + 20)
+                and len(self.index) >= 4096 * (n + 1)
+                and sequence >> 36 in (epoch, epoch + 1) and sequence >= cleared
+                and all(self.word(at) < 1 << 56 for at in (0x100, 0x108, 0x150))
                 and len(self.log) >= self.control + (segments << self.shift)
                 and [self.word(0x040), self.word(0x048)] == [int(digits[:16], 16), int(digits[16:], 16)]
                 and [self.word(0x050), self.word(0x060)] == inode
                 and self.word(0x080) & 3 != 3)
 
-    # The index: home
+    # The index: from a key to its slots, and home
 
     def page_of(self, h, n):
         high = 1 << n.bit_length()
         page = h % high
         return page if page < n else h % (high // 2)
+
+    def leads_to(self, key, page, position, slot):
+        h = xxh3(key, self.seed)
+        tag = (h >> self.level) % (1 << 20)
+        a = h >> 59
+        b = a ^ 1 + (tag * 0x9E3779B1 % (1 << 32) >> 8) % 31
+        return self.page_of(h, self.n) == page and tag == slot >> 44 and position // 16 in (a, b)
 
     def low(self, page, slot):
         return (page % (1 << self.level)) | ((slot >> 44) << self.level)
@@ -142,15 +183,16 @@ class Store:
     def is_home(self, page, slot):
         return self.page_of(self.low(page, slot), self.n) == page
 
-    # Another boot, step 3
+    # A store that is not in order
 
     def recover(self):
-        durable = min(self.word(0x0D8), self.n)
+        durable = self.checked(0x0D8)
+        durable = self.n if durable is None else min(durable, self.n)
         for page, slots in enumerate(self.pages):
             for position, slot in enumerate(slots):
                 if slot == 0:
                     continue
-                if not (slot >> 42) & 1 and self.segment(slot) is None:
+                if not (slot >> 42) & 1 and self.segment(slot) is None and not self.is_lost(slot):
                     slots[position] = 0
                     continue
                 differs = self.low(page, slot) ^ page
@@ -160,21 +202,29 @@ class Store:
                 if durable <= moved < self.n and self.pages[moved][position] == 0:
                     self.pages[moved][position] = slot
 
+    def place(self, slot):
+        """Number of a slot's segment, bytes from its start, and the address in bytes."""
+        at = (slot & ((1 << 36) - 1)) * 16
+        number, within = divmod(at - self.control, 1 << self.shift)
+        return (number, within, at) if 0 <= number < 4096 else None
+
+    def is_lost(self, slot):
+        place = self.place(slot)
+        return place is not None and self.state(place[0]) is None
+
     # Reading, step 5
 
     def segment(self, slot):
         """Generation of a slot's segment, address in bytes, and bytes allocated from there on."""
-        at = (slot & ((1 << 36) - 1)) * 16
-        number, within = divmod(at - self.control, 1 << self.shift)
-        if not 0 <= number < 4096:
+        place = self.place(slot)
+        found = place and self.state(place[0])
+        if not found:
             return None
-        state = self.word(0x1000 + 8 * number)
-        generation, phase, queue = state & 0xFFFFFFFF, (state >> 32) & 15, (state >> 36) & 15
-        if phase > 4 or queue > 1 or generation & 15 != (slot >> 36) & 15:
+        (_, within, at), (generation, state, allocated) = place, found
+        if generation & 15 != slot >> 36 & 15 or allocated > 1 << self.shift:
             return None
-        if self.in_order and phase not in (1, 2, 3):
+        if self.in_order and state not in (1, 2, 3):
             return None
-        allocated = min(((state >> 40) & 0xFFFFF) * 4096, 1 << self.shift)
         room = min(allocated - within, len(self.log) - at)
         return (generation, at, room) if room > 0 else None
 
@@ -212,13 +262,22 @@ class Store:
     def entries(self, now):
         newest = {}
         for page, slots in enumerate(self.pages):
-            for slot in slots:
-                if slot == 0 or (slot >> 42) & 1 or not self.is_home(page, slot):
+            home = [(position, slot) for position, slot in enumerate(slots)
+                    if slot and not slot >> 42 & 1 and self.is_home(page, slot)]
+            # The newest version of a key may be in a segment of which nothing is known.
+            marked = (lambda slot: True) if not self.in_order else (lambda slot: slot >> 43 & 1)
+            lost = {slot >> 44 for _, slot in home if marked(slot) and self.is_lost(slot)}
+            for position, slot in home:
+                if slot >> 44 in lost and marked(slot):
                     continue
                 record = self.record(slot)
-                if record and (record[0] not in newest or newest[record[0]][3] < record[3]):
+                if not record or not self.leads_to(record[0], page, position, slot):
+                    continue
+                if record[0] not in newest or newest[record[0]][3] < record[3]:
                     newest[record[0]] = record
-        cleared = self.word(0x0C8)
+        cleared = self.checked(0x0C8)
+        if cleared is None:
+            return
         for key, value, expiry, lsn, flags in newest.values():
             if flags == 0 and lsn > cleared and (expiry == NEVER or now < expiry):
                 yield {"key": key.hex(), "value": value.hex(),

@@ -167,7 +167,7 @@ impl FileCache {
         let store = &process.session.store;
         let _writer = process.writer();
         process.session.transact(|lsn, changes| {
-            changes.set(control::CLEAR_LSN, lsn.get());
+            changes.set_checked(control::CLEAR_LSN, lsn.get());
             changes.set(control::PENDING, store.load(control::ENTRIES));
             changes.set(control::CLEAR_CURSOR, 0);
             Decision::Commit(())

@@ -100,6 +100,9 @@ impl Process {
         answer: &mut impl FnMut(Found, &Record) -> Option<T>,
     ) -> Outcome<T> {
         let store = &self.session.store;
+        if may_newest_be_lost(store, hash) {
+            return Outcome::Dead;
+        }
         match newest(store, hash, key) {
             None => Outcome::NotOurs,
             Some((_, record)) if !record.is_current(store.cleared(), || self.session.now()) => {
@@ -114,6 +117,15 @@ impl Process {
 fn readable(store: &Store, found: Found) -> Option<Record> {
     store.prefetch_record(found.slot.address());
     store.record(found.slot)
+}
+
+/// Whether damage has taken a segment out of use that a version of the key may be in: then an older one is not
+/// the key's.
+fn may_newest_be_lost(store: &Store, hash: u64) -> bool {
+    let segment_of = |found: Found| store.geometry.locate(found.slot.address());
+    let is_lost =
+        |found| segment_of(found).is_some_and(|(segment, _)| store.any_state(segment).is_none());
+    store.index().find(hash, |found| is_lost(found).then_some(())).is_some()
 }
 
 /// The newest of the versions of a key that a power cut left.

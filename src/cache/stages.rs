@@ -100,14 +100,14 @@ impl Process {
     #[inline]
     fn candidates(&self, writer: &mut Writer, hash: u64, key: &[u8]) -> Result<Candidates> {
         let store = &self.session.store;
-        let candidates = entries::candidates(store, hash);
+        let candidates = entries::candidates(&self.session, hash)?;
         if store.load(control::ENTRIES) < store.load(control::MAX_ENTRIES)
             || candidates.resolve(store, key).entry.is_some()
         {
             return Ok(candidates);
         }
         self.evict_one(writer)?;
-        Ok(entries::candidates(store, hash))
+        entries::candidates(&self.session, hash)
     }
 
     /// Publishes a written record whatever the key's entry is by then; `false` if it has to be written
@@ -128,7 +128,7 @@ impl Process {
                 Publishing::AtLimit => self.evict_one(writer)?,
                 Publishing::NeedsSync => self.sync()?,
             }
-            *located = entries::locate(&self.session.store, prepared.hash, prepared.key);
+            *located = entries::locate(&self.session, prepared.hash, prepared.key)?;
         }
     }
 

@@ -3,6 +3,7 @@
 
 use crate::config;
 use crate::error::{Error, Result};
+use crate::format::checked::CheckedAt;
 use crate::format::control::{self, Geometry};
 use crate::format::intent::WordAt;
 use crate::format::lock::LockWord;
@@ -17,8 +18,8 @@ pub type Origin = [u64; 6];
 // One behind the other, so that they are read and written as one.
 const _: () = assert!(control::FILE_IDS.offset() == control::BOOT_ID.offset() + 16);
 
-/// Bytes of the control block in which the words stand.
-const PAGE: usize = PAGE_BYTES as usize;
+/// Bytes of the control block in which the words stand, and their second copies.
+const PAGES: usize = 2 * PAGE_BYTES as usize;
 
 /// What the store is compared with.
 #[derive(Clone, Copy, Debug)]
@@ -37,15 +38,15 @@ pub fn is_in_order(
     boot_id: [u64; 2],
 ) -> Result<bool> {
     let io = |error| Error::io(&request.directory, "cannot look at its files", error);
-    let mut page = [0u8; PAGE];
-    log.read_at(&mut page, 0).map_err(io)?;
+    let mut pages = [0u8; PAGES];
+    log.read_at(&mut pages, 0).map_err(io)?;
     let ids = [log.file_id().map_err(io)?, index.file_id().map_err(io)?];
     let found = Found {
         origin: origin(boot_id, ids),
         log_length: log.length().map_err(io)?,
         index_length: index.length().map_err(io)?,
     };
-    Ok(is_sound(&page, geometry, &found))
+    Ok(is_sound(&pages, geometry, &found))
 }
 
 /// The words of a boot and of two files.
@@ -62,20 +63,24 @@ pub fn write_origin(words: &impl Words, origin: Origin) {
     }
 }
 
-/// Whether the first page of the control block says what was found, and nothing that only damage makes: the
+/// Whether the first pages of the control block say what was found, and nothing that only damage makes: the
 /// pass that follows sets that anew.
-fn is_sound(page: &[u8; PAGE], geometry: &Geometry, found: &Found) -> bool {
+fn is_sound(pages: &[u8; PAGES], geometry: &Geometry, found: &Found) -> bool {
     let word = |at: WordAt| {
         let offset = at.offset() as usize;
-        let bytes = page.get(offset..offset + 8).and_then(|bytes| bytes.try_into().ok());
+        let bytes = pages.get(offset..offset + 8).and_then(|bytes| bytes.try_into().ok());
         bytes.map_or(0, u64::from_le_bytes)
     };
+    let checked =
+        |at: CheckedAt| at.unseal(word(at.first())).or_else(|| at.unseal(word(at.second())));
     let stored = (0..6).map(|i| word(control::BOOT_ID.plus(i)));
     let counts = [control::ORDERS, control::SYNCS_BEGUN, control::SYNCS_DONE];
     stored.eq(found.origin)
-        && are_lengths_sound(word(control::PAGES), word(control::MAX_BYTES), geometry, found)
+        && checked(control::PAGES).is_some_and(|pages| {
+            are_lengths_sound(pages, word(control::MAX_BYTES), geometry, found)
+        })
         && counts.into_iter().all(|at| word(at) < control::COUNT_LIMIT)
-        && is_lock_sound(word(control::LOCK), word(control::EPOCH), word(control::CLEAR_LSN))
+        && is_lock_sound(word(control::LOCK), checked(control::EPOCH), checked(control::CLEAR_LSN))
 }
 
 /// Whether the files are as long as so many pages of index and a limit of so many bytes say.
@@ -90,7 +95,8 @@ fn are_lengths_sound(pages: u64, max_bytes: u64, geometry: &Geometry, found: &Fo
 
 /// Whether the lock word is of this epoch. LSNs below those of the store's records would let what is cleared
 /// live on.
-fn is_lock_sound(lock: u64, epoch: u64, clear_lsn: u64) -> bool {
+fn is_lock_sound(lock: u64, epoch: Option<u64>, clear_lsn: Option<u64>) -> bool {
+    let (Some(epoch), Some(clear_lsn)) = (epoch, clear_lsn) else { return false };
     let lsn = LockWord::decode(lock).sequence;
     (epoch..=epoch.saturating_add(1)).contains(&u64::from(lsn.epoch()))
         && lsn.get() >= clear_lsn
@@ -116,29 +122,35 @@ mod tests {
         }
     }
 
-    fn page_with(changes: &[(WordAt, u64)]) -> [u8; PAGE] {
+    fn pages_with(changes: &[(WordAt, u64)]) -> [u8; PAGES] {
         let owner = ProcessId::new(0).unwrap();
         let lock = LockWord { phase: Phase::Free, owner, sequence: Lsn::first_of(7) };
-        let mut page = [0; PAGE];
+        let mut pages = [0; PAGES];
         let mut set = |at: WordAt, value: u64| {
             let at = at.offset() as usize;
-            page[at..at + 8].copy_from_slice(&value.to_le_bytes());
+            pages[at..at + 8].copy_from_slice(&value.to_le_bytes());
         };
         for (word, value) in (0..).zip(found().origin) {
             set(control::BOOT_ID.plus(word), value);
         }
-        set(control::PAGES, 1 << GEOMETRY.level);
+        let checked = [(control::PAGES, 1 << GEOMETRY.level), (control::EPOCH, 7)];
+        for (at, value) in checked.into_iter().chain([(control::CLEAR_LSN, 0)]) {
+            at.copies().into_iter().for_each(|copy| set(copy, at.seal(value)));
+        }
         set(control::MAX_BYTES, MAX_BYTES);
-        set(control::EPOCH, 7);
         set(control::LOCK, lock.encode());
         for &(at, value) in changes {
             set(at, value);
         }
-        page
+        pages
     }
 
     fn sound_with(changes: &[(WordAt, u64)]) -> bool {
-        is_sound(&page_with(changes), &GEOMETRY, &found())
+        is_sound(&pages_with(changes), &GEOMETRY, &found())
+    }
+
+    fn sound_with_checked(at: CheckedAt, value: u64) -> bool {
+        sound_with(&at.copies().map(|copy| (copy, at.seal(value))))
     }
 
     #[test]
@@ -156,11 +168,11 @@ mod tests {
             Found { index_length: found().index_length - 1, ..found() },
         ];
         for found in shorter {
-            assert!(!is_sound(&page_with(&[]), &GEOMETRY, &found));
+            assert!(!is_sound(&pages_with(&[]), &GEOMETRY, &found));
         }
         let pages = 1 << GEOMETRY.level;
-        assert!(!sound_with(&[(control::PAGES, pages - 1)]));
-        assert!(!sound_with(&[(control::PAGES, pages + 1)]), "longer than the file");
+        assert!(!sound_with_checked(control::PAGES, pages - 1));
+        assert!(!sound_with_checked(control::PAGES, pages + 1), "longer than the file");
         assert!(!sound_with(&[(control::MAX_BYTES, u64::MAX)]));
     }
 
@@ -170,10 +182,20 @@ mod tests {
             assert!(sound_with(&[(at, control::COUNT_LIMIT - 1)]));
             assert!(!sound_with(&[(at, control::COUNT_LIMIT)]));
         }
-        assert!(sound_with(&[(control::EPOCH, 6)]), "counts may carry into the epoch");
-        assert!(!sound_with(&[(control::EPOCH, 5)]));
-        assert!(!sound_with(&[(control::EPOCH, 8)]));
-        assert!(!sound_with(&[(control::CLEAR_LSN, u64::MAX)]));
+        assert!(sound_with_checked(control::EPOCH, 6), "counts may carry into the epoch");
+        assert!(!sound_with_checked(control::EPOCH, 5));
+        assert!(!sound_with_checked(control::EPOCH, 8));
+        assert!(!sound_with_checked(control::CLEAR_LSN, Lsn::MAX.get()));
         assert!(!sound_with(&[(control::LOCK, 3)]));
+    }
+
+    #[test]
+    fn one_damaged_copy_of_a_checked_word_is_in_order_and_two_are_not() {
+        for at in [control::PAGES, control::EPOCH, control::CLEAR_LSN] {
+            for copy in at.copies() {
+                assert!(sound_with(&[(copy, 0)]));
+            }
+            assert!(!sound_with(&at.copies().map(|copy| (copy, 0))));
+        }
     }
 }

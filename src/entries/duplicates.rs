@@ -2,7 +2,7 @@
 //! the new slot reached the disk and the emptied old one did not. Until it is decided which version is the
 //! newer, the older one would be back when the newer goes.
 
-use super::release::evict;
+use super::release::{Released, drop_slot, evict};
 use crate::error::Result;
 use crate::format::page::{GROUP_SLOTS, PageId, other_group};
 use crate::index::Found;
@@ -18,6 +18,10 @@ pub fn resolve_duplicates(session: &Session, page: PageId) -> Result<()> {
         duplicates.map(|found| (found, key_of(store, found))).collect();
     for (found, key) in &keys {
         let Some(record) = store.record(found.slot) else { continue };
+        // The newer one may be there: whoever drops that drops this one before it.
+        if keys.iter().any(|(other, _)| is_pair(found, other) && is_lost(store, other)) {
+            continue;
+        }
         let is_newer =
             |other: &Found| store.record(other.slot).is_some_and(|other| other.lsn > record.lsn);
         let is_older = key.is_some()
@@ -33,11 +37,31 @@ pub fn resolve_duplicates(session: &Session, page: PageId) -> Result<()> {
     Ok(())
 }
 
+/// Drops a slot whose record is lost, and before it those that may be older versions of its key: without it they
+/// would be back.
+pub fn drop_lost(session: &Session, lost: Found) -> Result<Released> {
+    if lost.slot.is_duplicate() {
+        let is_version =
+            |other: &Found| other.slot.is_duplicate() && is_pair(&lost, other) && *other != lost;
+        let versions = session.store.index().live_on(lost.page).filter(is_version);
+        for other in versions.collect::<Vec<_>>() {
+            drop_slot(session, other)?;
+        }
+    }
+    drop_slot(session, lost)
+}
+
 /// The key of a slot's record, checked as a whole.
 fn key_of(store: &Store, found: Found) -> Option<Vec<u8>> {
     let record = store.record(found.slot)?;
     let mut bytes = Vec::new();
     record.read_all(store, &mut bytes).then(|| record.key_in(&bytes).to_vec())
+}
+
+/// Whether damage has taken the segment out of use that a slot names.
+fn is_lost(store: &Store, found: &Found) -> bool {
+    let place = store.geometry.locate(found.slot.address());
+    place.is_some_and(|(segment, _)| store.any_state(segment).is_none())
 }
 
 /// Whether two slots of a page may be of one key: of equal tag, and in the groups of that.

@@ -6,6 +6,7 @@ use crate::format::intent::WordAt;
 use crate::format::page::{PAGE_BYTES, PageId, page_limit, wants_split};
 use crate::session::{Decision, Medium, Session};
 use crate::store::Store;
+use crate::sys::words::Words;
 
 /// The index grows by at most this much at a time.
 pub const GROWTH_LIMIT: u64 = 512 << 10;
@@ -21,7 +22,7 @@ pub fn grow(session: &Session, backed: &mut Backed) -> Result<bool> {
     let store = &session.store;
     loop {
         let pages = store.index().pages();
-        if store.load(control::PAGES) != pages {
+        if store.words.checked(control::PAGES) != Some(pages) {
             repair_page_count(session)?;
         }
         if !wants_split(store.load(control::ENTRIES), pages)
@@ -47,15 +48,15 @@ pub fn grow(session: &Session, backed: &mut Backed) -> Result<bool> {
     }
 }
 
-/// Where damage has made the number of pages one that cannot be, stores the one that it is read as: else
-/// no split could go on from there.
+/// Where the number of pages is one that cannot be, stores the one that it is read as: else no split could go
+/// on from there.
 pub fn repair_page_count(session: &Session) -> Result<()> {
     session.transact(|_, changes| {
-        let pages = session.store.index().pages();
-        if session.store.load(control::PAGES) == pages {
+        let Some(pages) = session.store.index().known_pages() else { return Decision::Leave(()) };
+        if session.store.words.checked(control::PAGES) == Some(pages) {
             return Decision::Leave(());
         }
-        changes.set(control::PAGES, pages);
+        changes.set_checked(control::PAGES, pages);
         Decision::Commit(())
     })
 }

@@ -1,11 +1,13 @@
 //! Finding the slots of a key, for somebody who is about to change them.
 
+use crate::error::Result;
 use crate::format::address::Lsn;
 use crate::format::control;
 use crate::format::page::{GROUP_SLOTS, Home, PageId};
 use crate::format::segment::Queue;
 use crate::format::slot::Slot;
 use crate::index::{Found, GROUPS_SLOTS, Groups};
+use crate::session::Session;
 use crate::store::{Record, Store};
 use crate::sys::memory::Memory;
 
@@ -37,15 +39,16 @@ pub struct Located {
 
 /// Looks at the slots of a key.
 #[inline]
-pub fn candidates(store: &Store, hash: u64) -> Candidates {
+pub fn candidates(session: &Session, hash: u64) -> Result<Candidates> {
+    let store = &session.store;
     let seen = store.lsn();
-    let page = store.index().page_of(hash);
-    Candidates { hash, page, equal: groups(store, hash, page).equal(), seen }
+    let page = store.index().page_of(hash).ok_or_else(|| session.pages_lost())?;
+    Ok(Candidates { hash, page, equal: groups(store, hash, page).equal(), seen })
 }
 
 /// Looks for a key. A record that cannot be read is nobody's: its slot stays for upkeep.
-pub fn locate(store: &Store, hash: u64, key: &[u8]) -> Located {
-    candidates(store, hash).resolve(store, key)
+pub fn locate(session: &Session, hash: u64, key: &[u8]) -> Result<Located> {
+    Ok(candidates(session, hash)?.resolve(&session.store, key))
 }
 
 impl Candidates {
@@ -156,7 +159,7 @@ impl Located {
     fn agrees(&self, store: &Store) -> bool {
         let versions = self.entry.iter().chain(&self.older).map(|(found, _)| found);
         let Candidates { hash, page, equal, .. } = self.candidates;
-        store.index().page_of(hash) == page
+        store.index().page_of(hash) == Some(page)
             && groups(store, hash, page).equal() == equal
             && versions.chain(&self.ghost).chain(&self.others).all(|found| is_same(store, *found))
     }

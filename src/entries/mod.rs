@@ -16,7 +16,7 @@ mod publish;
 mod release;
 mod unpublished;
 
-pub use duplicates::resolve_duplicates;
+pub use duplicates::{drop_lost, resolve_duplicates};
 pub use growth::{Backed, GROWTH_LIMIT, grow, index_bytes, repair_page_count};
 pub use locate::{Candidates, Located, candidates, locate};
 pub use publish::{Publication, Publishing, publish};

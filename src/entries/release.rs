@@ -47,7 +47,7 @@ pub enum Released {
 pub fn remove(session: &Session, hash: u64, key: &[u8]) -> Result<bool> {
     let store = &session.store;
     loop {
-        let located = locate(store, hash, key);
+        let located = locate(session, hash, key)?;
         let Some((found, record)) = &located.entry else {
             if is_absent(session, &located)? {
                 return session.seen_whole().map(|()| false);

@@ -57,7 +57,7 @@ pub fn unpublished_copies(
 /// The segments in use that were taken last.
 fn latest(store: &Store, holds: impl Fn(SegmentId) -> bool) -> Vec<(SegmentId, StateWord)> {
     let in_use = |segment: SegmentId| {
-        let state = StateWord::decode(store.load(store.geometry.state_at(segment)))?;
+        let state = store.any_state(segment)?;
         state.is_readable().then_some((segment, state))
     };
     let all = (0..TABLE_SEGMENTS).map(SegmentId::new).filter(|&segment| holds(segment));

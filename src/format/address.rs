@@ -88,6 +88,11 @@ impl Generation {
         (self.0 & 15) as u8
     }
 
+    /// One that no segment was given: before the first of an epoch.
+    pub const fn first_of(epoch: u32) -> Self {
+        Self(epoch << GENERATION_COUNT_BITS)
+    }
+
     /// The epoch it was given in (higher if reuses carried into it).
     pub const fn epoch(self) -> u32 {
         self.0 >> GENERATION_COUNT_BITS
@@ -107,6 +112,9 @@ impl Generation {
 pub struct Lsn(u64);
 
 impl Lsn {
+    /// The highest.
+    pub const MAX: Self = Self((1 << LSN_BITS) - 1);
+
     /// The LSN with this number, cut to 52 bits.
     #[inline]
     pub const fn new(number: u64) -> Self {

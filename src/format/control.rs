@@ -1,11 +1,13 @@
 //! The control block: the first bytes of the log file, and where everything in it stands.
 //!
-//! A page with the header of the file and the words that all processes share, then the state
-//! words of 4,096 segments, then their rows, then the process rows; rounded up to 64 KiB. Words
-//! that every put changes and words that every get reads stand in different cache lines.
+//! A page with the header of the file and the words that all processes share, then a page with the second
+//! copies of the checked ones; then the state words of 4,096 segments, twice, and their rows; then room that
+//! is reserved for cut-offs and namespaces; then the process rows; rounded up to 64 KiB. Words that every put
+//! changes and words that every get reads stand in different cache lines.
 
 use super::address::{Address, Generation, SegmentId};
 use super::check::Checker;
+use super::checked::CheckedAt;
 use super::intent::{INTENT_WORDS, WordAt};
 use super::lock::{PROCESS_LIMIT, ProcessId};
 use super::page::{PAGE_BYTES, PAGE_SLOTS, PageId};
@@ -25,7 +27,7 @@ pub const SEGMENT_SHIFTS: std::ops::RangeInclusive<u32> = 16..=28;
 /// The most that an index begins with, as a power of two of pages.
 pub const LEVEL_LIMIT: u32 = 16;
 /// Bytes of a process row.
-pub const PROCESS_ROW_BYTES: u64 = 1024;
+pub const PROCESS_ROW_BYTES: u64 = 1088;
 /// The control block's length is a multiple of this, so that pages of 64 KiB work.
 pub const CONTROL_ALIGNMENT: u64 = 64 << 10;
 
@@ -51,33 +53,33 @@ pub const ENTRIES: WordAt = WordAt::log(0x088);
 pub const PENDING: WordAt = WordAt::log(0x090);
 
 /// Pages of the index, `n`.
-pub const PAGES: WordAt = WordAt::log(0x0C0);
+pub const PAGES: CheckedAt = checked(0x0C0, 0x4D6);
 /// Records up to this LSN were cleared.
-pub const CLEAR_LSN: WordAt = WordAt::log(0x0C8);
+pub const CLEAR_LSN: CheckedAt = checked(0x0C8, 0x3A9);
 /// 1 once this store was synced: the barrier holds.
-pub const SYNCS: WordAt = WordAt::log(0x0D0);
+pub const SYNCS: CheckedAt = checked(0x0D0, 0x65C);
 /// Pages of the index that a completed sync covers.
-pub const PAGES_DURABLE: WordAt = WordAt::log(0x0D8);
+pub const PAGES_DURABLE: CheckedAt = checked(0x0D8, 0x293);
 /// The most entries.
 pub const MAX_ENTRIES: WordAt = WordAt::log(0x0E0);
 /// The most bytes of disk.
 pub const MAX_BYTES: WordAt = WordAt::log(0x0E8);
 /// Default time to live in milliseconds; 2^48 - 1 and above: never.
 pub const DEFAULT_TTL: WordAt = WordAt::log(0x0F0);
-/// Bytes of the file system to leave free.
-pub const MIN_FREE: WordAt = WordAt::log(0x0F8);
 
 /// Syncs begun.
 pub const SYNCS_BEGUN: WordAt = WordAt::log(0x100);
 /// The highest number of the syncs that are done.
 pub const SYNCS_DONE: WordAt = WordAt::log(0x108);
 /// The epoch: raised by every first opening after another boot.
-pub const EPOCH: WordAt = WordAt::log(0x110);
+pub const EPOCH: CheckedAt = checked(0x110, 0x7E5);
 /// Moment of the last completed sync, milliseconds.
 pub const SYNCED_AT: WordAt = WordAt::log(0x118);
 
 /// 1 after a sync failed: what is durable is not known until another boot.
 pub const SYNC_FAILED: WordAt = WordAt::log(0x120);
+/// Bytes of the file system to leave free.
+pub const MIN_FREE: WordAt = WordAt::log(0x128);
 
 /// Segment that takes new chunks for probation: number + 1, or 0.
 pub const ACTIVE_PROBATION: WordAt = WordAt::log(0x140);
@@ -108,24 +110,46 @@ pub const DUPLICATE_CURSOR: WordAt = WordAt::log(0x1A8);
 /// Words that count up by one can have come this far, and no further.
 pub const COUNT_LIMIT: u64 = 1 << 56;
 
+/// The checked words, and what they are called. Damage to one copy costs nothing, to both an error or a miss.
+pub const CHECKED: [(CheckedAt, &str); 5] = [
+    (PAGES, "the number of pages"),
+    (CLEAR_LSN, "the clear LSN"),
+    (SYNCS, "whether the store was ever synced"),
+    (PAGES_DURABLE, "the number of durable pages"),
+    (EPOCH, "the epoch"),
+];
+
+/// The word at an offset in the first page, with its second copy at the same offset in the second page.
+const fn checked(offset: u64, label: u64) -> CheckedAt {
+    CheckedAt::new(offset, SECOND_COPIES + offset, label)
+}
+
+/// Offset of the page with the second copies of the checked words.
+pub const SECOND_COPIES: u64 = PAGE_BYTES;
 /// Offset of the state words.
-pub const STATES_OFFSET: u64 = 0x1000;
+pub const STATES_OFFSET: u64 = SECOND_COPIES + PAGE_BYTES;
+/// Offset of their second copies.
+pub const SECOND_STATES_OFFSET: u64 = STATES_OFFSET + TABLE_SEGMENTS as u64 * 8;
 /// Offset of the rows of the segment table.
-pub const ROWS_OFFSET: u64 = STATES_OFFSET + TABLE_SEGMENTS as u64 * 8;
+pub const ROWS_OFFSET: u64 = SECOND_STATES_OFFSET + TABLE_SEGMENTS as u64 * 8;
+/// Offset of the room for cut-offs: 4,096 of 16 bytes. Nothing is in it yet, so that it takes no disk.
+pub const CUT_OFFS_OFFSET: u64 = ROWS_OFFSET + TABLE_SEGMENTS as u64 * ROW_BYTES;
+/// Offset of the room for namespaces: 1,024 rows of 512 bytes. Nothing is in it yet, either.
+pub const NAMESPACES_OFFSET: u64 = CUT_OFFS_OFFSET + 4096 * 16;
 /// Offset of the process rows.
-pub const PROCESSES_OFFSET: u64 = ROWS_OFFSET + TABLE_SEGMENTS as u64 * ROW_BYTES;
+pub const PROCESSES_OFFSET: u64 = NAMESPACES_OFFSET + 1024 * 512;
 
 /// Offset of the intent in a process row.
 pub const PROCESS_INTENT: u64 = 0x000;
 /// Offset of the two words that say into which segment the process writes (number + 1, or 0):
 /// one for puts, one for moves. They pin it as a bit does.
-pub const PROCESS_WRITING: u64 = 0x0F0;
+pub const PROCESS_WRITING: u64 = 0x150;
 /// Offset of the pins in a process row: a bit a segment.
-pub const PROCESS_PINS: u64 = 0x100;
+pub const PROCESS_PINS: u64 = 0x180;
 /// Offset of the statistics in a process row.
-pub const PROCESS_STATISTICS: u64 = 0x300;
+pub const PROCESS_STATISTICS: u64 = 0x380;
 /// Words of statistics in a process row.
-pub const STATISTICS_WORDS: u64 = 32;
+pub const STATISTICS_WORDS: u64 = 24;
 
 const _: () = assert!(PROCESS_INTENT + 8 + INTENT_WORDS as u64 * 16 <= PROCESS_WRITING);
 const _: () = assert!(PROCESS_WRITING + 16 <= PROCESS_PINS);
@@ -166,6 +190,12 @@ impl Geometry {
     pub const fn control_bytes(&self) -> u64 {
         (PROCESSES_OFFSET + self.max_processes as u64 * PROCESS_ROW_BYTES)
             .next_multiple_of(CONTROL_ALIGNMENT)
+    }
+
+    /// Bytes of disk that the control block takes at most: all but the room in which nothing is yet.
+    pub const fn control_cost(&self) -> u64 {
+        let rows = self.max_processes as u64 * PROCESS_ROW_BYTES;
+        CUT_OFFS_OFFSET + (PROCESSES_OFFSET + rows).next_multiple_of(PAGE_BYTES) - PROCESSES_OFFSET
     }
 
     /// Bytes of a segment.
@@ -219,8 +249,9 @@ impl Geometry {
 
     /// The state word of a segment.
     #[inline]
-    pub const fn state_at(&self, segment: SegmentId) -> WordAt {
-        WordAt::log(STATES_OFFSET + segment.index() * 8)
+    pub const fn state_at(&self, segment: SegmentId) -> CheckedAt {
+        let at = segment.index() * 8;
+        CheckedAt::new(STATES_OFFSET + at, SECOND_STATES_OFFSET + at, 0)
     }
 
     /// A word of a segment's row.
@@ -311,6 +342,7 @@ mod tests {
     #[test]
     fn the_control_block_is_a_multiple_of_64_kib() {
         assert_eq!(GEOMETRY.control_bytes() % CONTROL_ALIGNMENT, 0);
-        assert!(GEOMETRY.control_bytes() < 2 << 20);
+        assert!(GEOMETRY.control_bytes() < 3 << 20);
+        assert!(GEOMETRY.control_cost() < GEOMETRY.control_bytes());
     }
 }

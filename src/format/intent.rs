@@ -1,12 +1,12 @@
 //! The intent: what a transaction is about to store, written in the process row of its owner.
 //!
 //! The first word holds the kind (bits 0..8: 1 words, 2 split), the number of words (8..16) and, for
-//! a split, the new page (16..64). Up to twelve pairs of offset and value follow.
+//! a split, the new page (16..64). Up to twenty pairs of offset and value follow.
 
 use super::page::PageId;
 
 /// The most words that one transaction changes.
-pub const INTENT_WORDS: usize = 12;
+pub const INTENT_WORDS: usize = 20;
 
 /// Where a word is that processes share: bit 63 says in which file, the rest is the byte offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -97,11 +97,11 @@ mod tests {
     #[test]
     fn heads_survive_the_round_trip_and_nonsense_is_nothing() {
         for head in
-            [IntentHead::None, IntentHead::Words(12), IntentHead::Split(PageId::new(1 << 30))]
+            [IntentHead::None, IntentHead::Words(20), IntentHead::Split(PageId::new(1 << 30))]
         {
             assert_eq!(IntentHead::decode(head.encode()), head);
         }
-        assert_eq!(IntentHead::decode(1 | (13 << 8)), IntentHead::None);
+        assert_eq!(IntentHead::decode(1 | (21 << 8)), IntentHead::None);
         assert_eq!(IntentHead::decode(99), IntentHead::None);
     }
 

@@ -7,6 +7,7 @@
 
 pub mod address;
 pub mod check;
+pub mod checked;
 pub mod control;
 mod files;
 pub mod identity;

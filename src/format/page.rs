@@ -122,6 +122,9 @@ pub struct Home {
 }
 
 impl Home {
+    /// No slots: those of a page of which nothing is known.
+    pub const NOWHERE: Self = Self { mask: 0, bits: u32::MAX };
+
     /// Those of a page, of an index of `pages` pages that was created with `2^level`.
     #[inline]
     pub const fn new(page: PageId, level: u32, pages: u64) -> Self {

@@ -65,8 +65,8 @@ pub enum Queue {
     Main,
 }
 
-/// A segment's state word: generation in bits 0..32, state in 32..36, queue in 36..40, allocated
-/// pages of 4 KiB in 40..60.
+/// A segment's state word, which is a checked one: generation in bits 0..32, state in 32..35, queue in
+/// 35..36, allocated pages of 4 KiB in 36..53.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StateWord {
     /// How often the segment was taken.
@@ -80,7 +80,7 @@ pub struct StateWord {
 }
 
 impl StateWord {
-    /// The word as stored.
+    /// The value of the word.
     pub fn encode(self) -> u64 {
         let state = match self.state {
             State::Free => 0,
@@ -95,14 +95,14 @@ impl StateWord {
         };
         u64::from(self.generation.get())
             | (state << 32)
-            | (queue << 36)
-            | ((self.allocated / ALLOCATION_PAGE) << 40)
+            | (queue << 35)
+            | ((self.allocated / ALLOCATION_PAGE) << 36)
     }
 
-    /// The word's meaning; `None` for a state or queue that this version does not know.
+    /// The value's meaning; `None` for a state that this version does not know.
     #[inline]
-    pub fn decode(word: u64) -> Option<Self> {
-        let state = match (word >> 32) & 15 {
+    pub const fn decode(value: u64) -> Option<Self> {
+        let state = match (value >> 32) & 7 {
             0 => State::Free,
             1 => State::Active,
             2 => State::Sealed,
@@ -110,16 +110,12 @@ impl StateWord {
             4 => State::Draining,
             _ => return None,
         };
-        let queue = match (word >> 36) & 15 {
-            0 => Queue::Probation,
-            1 => Queue::Main,
-            _ => return None,
-        };
+        let queue = if (value >> 35) & 1 == 0 { Queue::Probation } else { Queue::Main };
         Some(Self {
-            generation: Generation::new(word as u32),
+            generation: Generation::new(value as u32),
             state,
             queue,
-            allocated: ((word >> 40) & 0xF_FFFF) * ALLOCATION_PAGE,
+            allocated: (value >> 36) * ALLOCATION_PAGE,
         })
     }
 
@@ -242,7 +238,12 @@ mod tests {
             }
         }
         assert_eq!(StateWord::decode(5 << 32), None);
-        assert_eq!(StateWord::decode(2 << 36), None);
+    }
+
+    #[test]
+    fn zeros_are_a_segment_never_used() {
+        let never = StateWord::decode(0).unwrap();
+        assert_eq!((never.generation.get(), never.state, never.allocated), (0, State::Free, 0));
     }
 
     #[test]

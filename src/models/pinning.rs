@@ -13,7 +13,7 @@ use crate::sys::words::Words;
 fn words(first: State) -> Vec<(WordAt, u64)> {
     let old = spot(0, 1);
     let mut words = [record_words(old), pin_words(0)].concat();
-    words.push((STATE, state(1, first).encode()));
+    words.push(state_word(1, first));
     words.push((slot_at(), slot(old).word()));
     words
 }

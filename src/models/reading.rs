@@ -4,7 +4,6 @@ use super::platform::{Loom, Platform, explore};
 use super::segments::*;
 use super::world::{Process, World};
 use crate::format::segment::State;
-use crate::sys::words::Words;
 
 /// Looks the key up; what it finds must be the bytes of the record that the slot named.
 fn look_up_whole(process: &Process<Loom>) -> Option<u32> {
@@ -19,7 +18,7 @@ fn a_reader_of_an_entry_being_replaced_finds_the_old_or_the_new_one_whole() {
     explore(3, || {
         let (old, new) = (spot(0, 1), spot(1, 1));
         let mut words = [record_words(old), empty_words(new)].concat();
-        words.push((STATE, state(1, State::Active).encode()));
+        words.push(state_word(1, State::Active));
         words.push((slot_at(), slot(old).word()));
         let world = World::<Loom>::new(&words);
         let [writer, reader] = [0, 1].map(|_| world.clone());
@@ -40,7 +39,7 @@ fn a_reader_never_takes_the_bytes_of_a_later_use_of_a_segment() {
     explore(3, || {
         let old = spot(0, 1);
         let mut words = record_words(old);
-        words.push((STATE, state(1, State::Sealed).encode()));
+        words.push(state_word(1, State::Sealed));
         words.push((slot_at(), slot(old).word()));
         let world = World::<Loom>::new(&words);
         let [writer, reader] = [0, 1].map(|_| world.clone());
@@ -64,7 +63,7 @@ fn a_segment_taken_by_one_process_is_filled_by_another_without_harm_to_a_reader(
     explore(2, || {
         let old = spot(0, 1);
         let mut words = record_words(old);
-        words.push((STATE, state(1, State::Sealed).encode()));
+        words.push(state_word(1, State::Sealed));
         words.push((slot_at(), slot(old).word()));
         let world = World::<Loom>::new(&words);
         let [taker, writer, reader] = [0, 1, 2].map(|_| world.clone());
@@ -77,7 +76,7 @@ fn a_segment_taken_by_one_process_is_filled_by_another_without_harm_to_a_reader(
             Box::new(move || {
                 // The generation of its chunk it knows from the word that says so.
                 let process = Process::new(&writer, 1);
-                if process.load(STATE) == state(2, State::Active).encode() {
+                if state_now(&process) == Some(state(2, State::Active)) {
                     assert!(put(&process, spot(0, 2)));
                 }
             }),

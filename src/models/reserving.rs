@@ -37,7 +37,8 @@ fn words() -> Vec<(WordAt, u64)> {
     let mut words =
         vec![(control::ORDERS, 0), (control::LOG_GRANTED, 0), (active_at(Queue::Main), 0)];
     for segment in segments() {
-        words.push((GEOMETRY.state_at(segment), free.encode()));
+        let at = GEOMETRY.state_at(segment);
+        words.push((at.first(), at.seal(free.encode())));
         let row = [TAIL, LIVE, GRANTED, FIRST_EXPIRY, LAST_EXPIRY, ORDER, STAMP];
         words.extend(row.map(|word| (GEOMETRY.row_at(segment, word), 0)));
         for chunk in 0..CHUNKS {

@@ -4,6 +4,7 @@
 use super::platform::Platform;
 use super::world::{GEOMETRY, Process};
 use crate::format::address::{Generation, Lsn, Millis, SegmentId, UNIT};
+use crate::format::checked::CheckedAt;
 use crate::format::control;
 use crate::format::intent::WordAt;
 use crate::format::page::{PageId, Probe};
@@ -13,13 +14,12 @@ use crate::format::slot::Slot;
 use crate::session::pins::begin_writing;
 use crate::session::{Attributes, Writing};
 use crate::store::{Spot, committed_at, transitions};
-use crate::sys::words::Words;
 use crate::transaction::Changes;
 
 /// The segment that all is about.
 pub const SEGMENT: SegmentId = SegmentId::new(0);
 /// Where its state is.
-pub const STATE: WordAt = GEOMETRY.state_at(SEGMENT);
+pub const STATE: CheckedAt = GEOMETRY.state_at(SEGMENT);
 /// The hash of the key that all is about.
 pub const HASH: u64 = 0x0123_4567_89AB_CDEF;
 /// Every record's: two words of value, no key. (Whose bytes they are is what a scenario checks.)
@@ -148,13 +148,23 @@ pub fn free<P: Platform>(process: &Process<P>) -> bool {
 pub fn seal<P: Platform>(process: &Process<P>, generation: u32) -> bool {
     process.transact(|_| {
         let active = state(generation, State::Active);
-        let sealed = transitions::sealed(active).filter(|_| process.load(STATE) == active.encode());
+        let sealed = transitions::sealed(active).filter(|_| state_now(process) == Some(active));
         sealed.map(|sealed| {
             let mut changes = Changes::default();
-            changes.set(STATE, sealed.encode());
+            changes.set_checked(STATE, sealed.encode());
             changes
         })
     })
+}
+
+/// The segment's state word as it is now.
+pub fn state_now<P: Platform>(process: &Process<P>) -> Option<StateWord> {
+    process.store().any_state(SEGMENT)
+}
+
+/// The segment's state, to be modelled: the first copy, for nothing here is damaged.
+pub fn state_word(generation: u32, state: State) -> (WordAt, u64) {
+    (STATE.first(), STATE.seal(self::state(generation, state).encode()))
 }
 
 /// Takes a free segment in its next generation.
@@ -178,4 +188,9 @@ pub fn pin_words(process: u16) -> Vec<(WordAt, u64)> {
 }
 
 /// The number of pages of the index.
-pub const PAGES: WordAt = control::PAGES;
+pub const PAGES: WordAt = control::PAGES.first();
+
+/// A number of pages as stored.
+pub const fn pages(pages: u64) -> u64 {
+    control::PAGES.seal(pages)
+}

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::locking::Robbing;
 use super::platform::{Loom, Plain, Platform, explore};
-use super::segments::{PAGES, slot, spot};
+use super::segments::{PAGES, pages, slot, spot};
 use super::world::{GEOMETRY, Process, World};
 use crate::format::control;
 use crate::format::intent::WordAt;
@@ -34,7 +34,7 @@ fn slot_of(hash: u64) -> Slot {
 
 /// One page with both keys on it, the page to come, and the intents of two processes.
 fn words(syncs: u64) -> Vec<(WordAt, u64)> {
-    let mut words = vec![(PAGES, 1), (control::SYNCS, syncs)];
+    let mut words = vec![(PAGES, pages(1)), (control::SYNCS.first(), control::SYNCS.seal(syncs))];
     for hash in [STAYS, MOVES] {
         // What a file has beyond its pages is zero, but a death may have left anything there.
         words.extend([(at(0, hash), slot_of(hash).word()), (at(1, hash), u64::MAX)]);
@@ -51,7 +51,7 @@ fn find<P: Platform>(process: &Process<P>, hash: u64) -> Option<Found> {
 fn assert_split<P: Platform>(world: Arc<World<P>>, syncs: u64) -> Arc<World<Plain>> {
     let world = world.at_rest();
     let process = Process::new(&world, 2);
-    assert_eq!(world.peek(PAGES), 2);
+    assert_eq!(world.peek(PAGES), pages(2));
     for hash in [STAYS, MOVES] {
         let found = find(&process, hash).expect("an entry is lost");
         assert_eq!(found.page, page_of(hash, 2));
@@ -121,7 +121,7 @@ fn a_split_interrupted_at_any_change_is_found_done_by_the_next_transaction() {
             }
             let survivor = Process::new(&world, 1);
             let split = survivor.transactions().hold(&mut Robbing).map(|held| {
-                let is_there = world.peek(PAGES) == 2;
+                let is_there = world.peek(PAGES) == pages(2);
                 assert_eq!(is_there, dying.commits() == 1, "half a split was left");
                 is_there || held.split(PageId::new(1)).is_ok()
             });

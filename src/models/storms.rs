@@ -15,7 +15,6 @@ use crate::format::lock::ProcessId;
 use crate::format::page::{PAGE_SLOTS, PageId, Probe, is_home, page_of};
 use crate::format::segment::State;
 use crate::format::slot::Slot;
-use crate::sys::words::Words;
 
 #[test]
 fn counters_are_exact_through_a_storm_of_deaths_and_heirs() {
@@ -54,7 +53,7 @@ fn position(hash: u64) -> usize {
 }
 
 fn index_words(pages: u64) -> Vec<(WordAt, u64)> {
-    let mut words = vec![(segments::PAGES, 1)];
+    let mut words = vec![(segments::PAGES, segments::pages(1))];
     for (key, hash) in keys().enumerate() {
         let spot = spot(key as u32, 1);
         let slot = Slot::new(Probe::new(hash, 0).tag, spot.address, spot.generation, 0);
@@ -125,7 +124,7 @@ fn readers_and_views_see_whole_records_while_a_segment_is_used_again_and_again()
         let first = spot(0, 1);
         let mut words = [record_words(first), empty_words(spot(1, 1))].concat();
         words.extend((0..4).flat_map(pin_words));
-        words.push((STATE, state(1, State::Active).encode()));
+        words.push(state_word(1, State::Active));
         words.push((slot_at(), slot(first).word()));
         let world = World::<Shuttle>::new(&words);
         let mut actors: Vec<Actor> = Vec::new();
@@ -144,9 +143,7 @@ fn readers_and_views_see_whole_records_while_a_segment_is_used_again_and_again()
 /// Goes on with the segment wherever it finds it.
 fn use_again(process: &Process<Shuttle>) {
     for _ in 0..12 {
-        let Some(now) = crate::format::segment::StateWord::decode(process.load(STATE)) else {
-            panic!("no state at all");
-        };
+        let now = state_now(process).unwrap();
         let generation = now.generation.get();
         match now.state {
             State::Active => {

@@ -30,8 +30,15 @@ pub const GEOMETRY: Geometry =
 /// Segments that a log of a scenario has.
 pub const SEGMENTS: u64 = 2;
 /// Words that no process changes, so that reading them is no operation of the model checker.
-const CONSTANTS: [(WordAt, u64); 2] =
-    [(control::MAX_BYTES, 1 << 40), (control::MAX_ENTRIES, u64::MAX)];
+const CONSTANTS: [(WordAt, u64); 7] = [
+    (control::MAX_BYTES, 1 << 40),
+    (control::MAX_ENTRIES, u64::MAX),
+    (control::PAGES.first(), control::PAGES.seal(1)),
+    (control::CLEAR_LSN.first(), control::CLEAR_LSN.seal(0)),
+    (control::SYNCS.first(), control::SYNCS.seal(0)),
+    (control::PAGES_DURABLE.first(), control::PAGES_DURABLE.seal(0)),
+    (control::EPOCH.first(), control::EPOCH.seal(0)),
+];
 
 /// The words that exist, and who is dead. A word that is not among them reads as 0 and is not
 /// written, and neither is an operation of the model checker: so a page costs only its slots that
@@ -257,7 +264,10 @@ impl<P: Platform> Words for Cells<P> {
     fn load(&self, at: WordAt) -> u64 {
         match self.world.cell(at) {
             Some(cell) => P::load(cell, Ordering::Acquire),
-            None => CONSTANTS.iter().find(|(constant, _)| *constant == at).map_or(0, |(_, v)| *v),
+            None => {
+                let found = CONSTANTS.iter().find(|(constant, _)| *constant == at);
+                found.map_or(0, |(_, value)| *value)
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 use crate::directory::{IndexFile, OpeningLock, is_in_order, map, open_index, open_log};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::LOG_FILE;
-use crate::format::control;
+use crate::format::control::{self, PROCESS_ROW_BYTES};
 use crate::format::identity::Identity;
 use crate::format::intent::WordAt;
 use crate::format::lock::{Phase, ProcessId, process_lock_byte};
@@ -53,10 +53,14 @@ fn join(request: &Request, store: &Store, locks: Box<dyn Locks>) -> Result<Attac
     let number = u64::from(process.get());
     let Store { words, geometry } = store;
     if store.load(control::PROCESSES_SEEN) <= number {
-        let start = WordAt::log(geometry.process_offset(process) / PAGE_BYTES * PAGE_BYTES);
+        // A row may lie on two pages.
+        let begin = geometry.process_offset(process);
+        let end = (begin + PROCESS_ROW_BYTES).next_multiple_of(PAGE_BYTES);
+        let begin = begin / PAGE_BYTES * PAGE_BYTES;
+        let start = WordAt::log(begin);
         words
-            .allocate(start, PAGE_BYTES)
-            .and_then(|()| words.populate(start, PAGE_BYTES))
+            .allocate(start, end - begin)
+            .and_then(|()| words.populate(start, end - begin))
             .map_err(|error| Error::io(&path, "cannot allocate a process row", error))?;
     }
     Transactions { words, geometry, me: process, liveness: &locks }.settle_row();

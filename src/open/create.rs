@@ -199,9 +199,11 @@ fn write_control(words: &Memory, identity: &Identity, index_bytes: u64) {
     let Some(owner) = ProcessId::new(0) else { return };
     let free = LockWord { phase: Phase::Free, owner, sequence: Lsn::first_of(1) };
     words.store(control::LOCK, free.encode());
-    words.store(control::EPOCH, 1);
-    words.store(control::PAGES, 1 << identity.level);
-    words.store(control::PAGES_DURABLE, 1 << identity.level);
+    words.store_checked(control::EPOCH, 1);
+    words.store_checked(control::CLEAR_LSN, 0);
+    words.store_checked(control::SYNCS, 0);
+    words.store_checked(control::PAGES, 1 << identity.level);
+    words.store_checked(control::PAGES_DURABLE, 1 << identity.level);
     words.store(control::INDEX_GRANTED, index_bytes);
     words.store(control::SWEEP_DUE, Millis::NEVER.get());
     write_limits(words, &identity.limits);

@@ -3,8 +3,8 @@
 //! A walk's state is one shared word, so that any process goes on with what another began. A step is
 //! idempotent: it does no harm if two processes do it, or if one dies in the middle.
 //!
-//! From the lowest: `writer` is what a process keeps, `facts` gathers the numbers, `repair` counts anew
-//! what damage made wrong; `moves` holds copies back until the barrier allows them to be named; `walks`
+//! From the lowest: `writer` is what a process keeps, `facts` gathers the numbers, `mending` mends
+//! damaged words and `repair` counts anew what damage made wrong; `moves` holds copies back until the barrier allows them to be named; `walks`
 //! begins, takes over and ends a walk, `records` deals with one record, `step` with the next one; `plans`
 //! begins what the policy says. `hands` evicts where entries are at their limit, `clear` collects what a
 //! clear left; `upkeep` is a put's share and `maintain`, `room` makes room at once, `first` makes some
@@ -14,6 +14,7 @@ mod clear;
 mod facts;
 mod first;
 mod hands;
+mod mending;
 mod moves;
 mod plans;
 mod records;

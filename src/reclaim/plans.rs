@@ -29,7 +29,7 @@ fn promote(session: &Session, segment: SegmentId) -> Result<()> {
         let Some(promoted) = store.state(segment).and_then(transitions::promoted) else {
             return Decision::Leave(());
         };
-        changes.set(store.geometry.state_at(segment), promoted.encode());
+        changes.set_checked(store.geometry.state_at(segment), promoted.encode());
         Decision::Commit(())
     })
 }

@@ -3,16 +3,16 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::mending::repair_words;
 use crate::entries::{self, GROWTH_LIMIT, Released, index_bytes};
 use crate::error::Result;
-use crate::format::address::{Generation, SegmentId, UNIT};
+use crate::format::address::{SegmentId, UNIT};
 use crate::format::control;
-use crate::format::intent::WordAt;
 use crate::format::page::{PAGE_SLOTS, PageId};
 use crate::format::record::HEADER_BYTES;
-use crate::format::segment::{ALLOCATION_PAGE, GRANTED, LIVE, Live, Queue, State, StateWord};
+use crate::format::segment::{GRANTED, LIVE, Live, State};
 use crate::index::Found;
-use crate::session::{Count, Decision, Medium, Session};
+use crate::session::{Count, Decision, Session};
 use crate::store::Store;
 use crate::transaction::Changes;
 
@@ -39,15 +39,13 @@ impl Suspicion {
 /// and counts everything anew: one pass over the index.
 pub fn repair(session: &Session) -> Result<()> {
     let store = &session.store;
+    repair_words(session)?;
     entries::repair_page_count(session)?;
-    for segment in store.segments().filter(|&id| store.state(id).is_none()) {
-        repair_state(session, segment)?;
-    }
     for page in (0..store.index().pages()).map(PageId::new) {
         let is_lost = |found: &Found| store.spot(found.slot).is_none();
         let lost: Vec<Found> = store.index().live_on(page).filter(is_lost).collect();
         for found in lost {
-            if entries::drop_slot(session, found)? == Released::Gone {
+            if entries::drop_lost(session, found)? == Released::Gone {
                 session.count(Count::Damaged, 1);
             }
         }
@@ -60,11 +58,6 @@ pub fn repair(session: &Session) -> Result<()> {
     }
     repair_grants(session)?;
     repair_entry_count(session).map(|_| ())
-}
-
-/// Whether damage has taken a segment out of use: its state is none that there is.
-pub fn is_any_segment_lost(store: &Store) -> bool {
-    store.segments().any(|segment| store.state(segment).is_none())
 }
 
 /// Whether there cannot be so many entries as the counter says.
@@ -170,43 +163,6 @@ fn recounted(live: Live, count: u32, segment_units: u32) -> Live {
     Live { count, units }
 }
 
-/// Makes sense of a segment's state that is damaged.
-fn repair_state(session: &Session, segment: SegmentId) -> Result<()> {
-    let store = &session.store;
-    let state_at = store.geometry.state_at(segment);
-    let seen = store.load(state_at);
-    let is_granted = store.row(segment, GRANTED) > 0;
-    let repaired = repaired_state(seen, is_granted, store.geometry.segment_bytes());
-    let start = WordAt::log(store.geometry.segment_start(segment));
-    if repaired.allocated > 0 && store.words.allocate(start, repaired.allocated).is_err() {
-        return Ok(()); // The disk is full: another time.
-    }
-    session.transact(|_, changes| {
-        if store.load(state_at) != seen {
-            return Decision::Leave(());
-        }
-        changes.set(state_at, repaired.encode());
-        Decision::Commit(())
-    })
-}
-
-/// What a segment becomes whose state word cannot be. Where only the allocated length cannot be, all of
-/// it is allocated, and its records stay. Else nothing in it was read any more, and it is draining; then
-/// its first page is allocated, for with none it would count as a segment whose space is being given back.
-fn repaired_state(word: u64, is_granted: bool, segment_bytes: u64) -> StateWord {
-    let lost = StateWord {
-        generation: Generation::new(word as u32),
-        state: State::Draining,
-        queue: Queue::Main,
-        allocated: ALLOCATION_PAGE,
-    };
-    if !is_granted {
-        return StateWord { state: State::Free, allocated: 0, ..lost };
-    }
-    let known = StateWord::decode(word);
-    known.map_or(lost, |state| StateWord { allocated: segment_bytes, ..state })
-}
-
 /// Commits what `count` finds, unless something was committed while it counted: then it counts
 /// again, a few times. `true` if there was something to change.
 fn counted_anew(session: &Session, count: impl Fn() -> Changes) -> Result<bool> {
@@ -243,25 +199,6 @@ mod tests {
         assert_eq!(recounted(live(5, 9999), 4, 1000), live(4, 1000));
         assert_eq!(recounted(live(0, 7), u32::MAX, 1000), live(u32::MAX, 1000));
         assert_eq!(recounted(live(5, 100), 0, 1000), live(0, 0));
-    }
-
-    #[test]
-    fn a_damaged_state_keeps_what_can_still_be_read_and_drains_the_rest() {
-        let whole = 1 << 20;
-        let sealed = StateWord {
-            generation: Generation::new(7),
-            state: State::Sealed,
-            queue: Queue::Probation,
-            allocated: 2 * whole,
-        };
-        let repaired = repaired_state(sealed.encode(), true, whole);
-        assert_eq!(repaired, StateWord { allocated: whole, ..sealed });
-        let unknown = sealed.encode() | 0xF << 32;
-        let repaired = repaired_state(unknown, true, whole);
-        assert_eq!((repaired.state, repaired.allocated), (State::Draining, ALLOCATION_PAGE));
-        assert_eq!(repaired.generation, sealed.generation);
-        let repaired = repaired_state(unknown, false, whole);
-        assert_eq!((repaired.state, repaired.allocated), (State::Free, 0));
     }
 
     #[test]

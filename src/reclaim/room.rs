@@ -1,9 +1,10 @@
 //! Making room at once: a segment to write into, or all dead space that can be had.
 
 use super::facts::Facts;
+use super::mending::is_any_word_damaged;
 use super::moves;
 use super::plans::carry_out;
-use super::repair::{are_grants_wrong, is_any_segment_lost, repair, repair_grants};
+use super::repair::{are_grants_wrong, repair, repair_grants};
 use super::step::run;
 use super::writer::{Route, Writer};
 use crate::error::Result;
@@ -19,7 +20,7 @@ pub fn make_room(session: &Session, writer: &mut Writer, units: u32) -> Result<b
     if session.is_disk_full() && !fits_anywhere(&session.store, units) {
         return Ok(false); // However much were evicted.
     }
-    if is_any_segment_lost(&session.store) {
+    if is_any_word_damaged(&session.store) {
         repair(session)?;
     }
     // Each turn ends a walk or begins one: enough to walk every segment in use three times.

@@ -3,9 +3,10 @@
 use super::clear::{clear_step, duplicate_step};
 use super::facts::Facts;
 use super::hands;
+use super::mending::is_any_word_damaged;
 use super::moves;
 use super::plans::carry_out;
-use super::repair::{Suspicion, is_any_segment_lost, repair};
+use super::repair::{Suspicion, repair};
 use super::step::{Stepped, step};
 use super::walks;
 use super::writer::{Route, Swept, Writer};
@@ -61,7 +62,7 @@ pub fn upkeep(session: &Session, writer: &mut Writer, bytes: u64) -> Result<()> 
 /// All upkeep that is due: clears, duplicates, sweeps, walks that others began, segments that run low; and a
 /// repair, where there is a suspicion.
 pub fn maintain(session: &Session, writer: &mut Writer, suspicion: &Suspicion) -> Result<()> {
-    if suspicion.take() || is_any_segment_lost(&session.store) {
+    if suspicion.take() || is_any_word_damaged(&session.store) {
         repair(session)?;
     }
     while !clear_step(session)? {}

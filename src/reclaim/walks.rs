@@ -69,7 +69,7 @@ fn become_victim(session: &Session, segment: SegmentId, seen: StateWord) -> Resu
         if same == Some(victim) {
             return Decision::Leave(true);
         }
-        changes.set(store.geometry.state_at(segment), victim.encode());
+        changes.set_checked(store.geometry.state_at(segment), victim.encode());
         for queue in [Queue::Probation, Queue::Main] {
             if store.active(queue) == Some(segment) {
                 changes.set(active_at(queue), 0);

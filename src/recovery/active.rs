@@ -37,7 +37,8 @@ pub struct Active {
 pub fn find(store: &Store) -> Vec<Active> {
     let mut known: Vec<Active> = Vec::new();
     for segment in store.segments() {
-        let state = StateWord::decode(store.load(store.geometry.state_at(segment)))
+        let state = store
+            .any_state(segment)
             .filter(|state| state.state == State::Active)
             .filter(|state| (1..=store.geometry.segment_bytes()).contains(&state.allocated));
         let Some(state) = state else { continue };
@@ -99,7 +100,7 @@ impl Active {
     /// Makes the segment ready to go on, once all slots that stay were noted; its tail in units.
     /// `None`: it is as good as full, or damaged.
     pub fn go_on(&self, store: &Store) -> Option<u32> {
-        let state = StateWord::decode(store.load(store.geometry.state_at(self.segment)))?;
+        let state = store.any_state(self.segment)?;
         let allocated = (state.allocated / UNIT) as u32;
         let tail = if self.named <= self.chain {
             follow(store, self.segment, state, self.named)

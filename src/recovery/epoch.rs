@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use crate::error::Result;
-use crate::format::address::{GENERATION_COUNT_BITS, Generation, Lsn, SegmentId};
+use crate::format::address::{GENERATION_COUNT_BITS, Lsn, SegmentId};
 use crate::format::control::{self, TABLE_SEGMENTS};
 use crate::format::lock::{LockWord, Phase, ProcessId};
 use crate::request::damaged;
@@ -17,15 +17,15 @@ const EPOCH_LIMIT: u32 = 1 << (32 - GENERATION_COUNT_BITS);
 /// Raises the epoch, and frees the lock in it.
 pub fn raise_epoch(log: &Path, store: &Store) -> Result<()> {
     let lock = store.lsn().epoch();
-    let word = u32::try_from(store.load(control::EPOCH)).unwrap_or(u32::MAX);
+    let word = store.words.checked(control::EPOCH).and_then(|word| u32::try_from(word).ok());
     let generations = (0..TABLE_SEGMENTS)
-        .map(|id| store.load(store.geometry.state_at(SegmentId::new(id))) as u32)
-        .map(|generation| Generation::new(generation).epoch());
-    let next = next_epoch(lock, word, generations);
+        .filter_map(|id| store.any_state(SegmentId::new(id)))
+        .map(|state| state.generation.epoch());
+    let next = next_epoch(lock, word.unwrap_or(u32::MAX), generations);
     let (Some(epoch), Some(owner)) = (next, ProcessId::new(0)) else {
         return Err(damaged(log, "its epochs are used up"));
     };
-    store.words.store(control::EPOCH, u64::from(epoch));
+    store.words.store_checked(control::EPOCH, u64::from(epoch));
     let free = LockWord { phase: Phase::Free, owner, sequence: Lsn::first_of(epoch) };
     store.words.store(control::LOCK, free.encode());
     Ok(())

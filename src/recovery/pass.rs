@@ -7,7 +7,6 @@ use super::duplicates::Tags;
 use crate::format::address::SegmentId;
 use crate::format::control::TABLE_SEGMENTS;
 use crate::format::page::{self, GROUP_SLOTS, Home, PAGE_SLOTS, PageId};
-use crate::format::segment::StateWord;
 use crate::format::slot::Slot;
 use crate::store::Store;
 use crate::sys::words::Words;
@@ -18,6 +17,8 @@ struct Extent {
     generation_low: u8,
     /// Bytes from its start that are allocated and in the file.
     length: u64,
+    /// Whether damage has left nothing to go by.
+    is_lost: bool,
 }
 
 /// The pass, and what it has found.
@@ -30,6 +31,7 @@ pub struct Pass<'a> {
     /// Segments that go on taking chunks; a reader needs none.
     pub active: Vec<Active>,
     extents: Vec<Extent>,
+    is_any_lost: bool,
     /// Entries in each segment.
     pub live: Vec<u32>,
     /// Whether some slots may be duplicates.
@@ -39,12 +41,14 @@ pub struct Pass<'a> {
 impl<'a> Pass<'a> {
     /// A pass over so many pages, of which so many are durable.
     pub fn new(store: &'a Store, pages: u64, durable: u64, active: Vec<Active>) -> Self {
+        let extents = extents(store);
         Self {
             store,
             pages,
             durable,
             active,
-            extents: extents(store),
+            is_any_lost: extents.iter().any(|extent| extent.is_lost),
+            extents,
             live: vec![0; usize::from(TABLE_SEGMENTS)],
             duplicates: false,
         }
@@ -86,8 +90,9 @@ impl<'a> Pass<'a> {
     #[inline]
     fn settle_row(&self, page: PageId, position: usize, slot: Slot, home: Home) {
         let is_void = |place| self.active.iter().any(|a| a.is_void(self.store, slot, place));
-        let stays =
-            slot.is_ghost() || self.fitting_place(slot).is_some_and(|place| !is_void(place));
+        let stays = slot.is_ghost()
+            || self.fitting_place(slot).is_some_and(|place| !is_void(place))
+            || self.is_lost(slot);
         if !stays {
             self.set(page, position, Slot::EMPTY);
             return;
@@ -113,6 +118,9 @@ impl<'a> Pass<'a> {
                 self.set(page, position, Slot::EMPTY);
             }
         }
+        if self.is_any_lost {
+            self.drop_lost(page, &mut words);
+        }
         let tags = Tags::of(&words);
         for (position, word) in words.iter().enumerate() {
             let slot = Slot::from_word(*word);
@@ -129,6 +137,34 @@ impl<'a> Pass<'a> {
             }
             self.duplicates |= is_duplicate;
         }
+    }
+
+    /// Empties the slots of a page that name a lost segment, and with each all those that may be of its key: it may
+    /// have been the newest.
+    fn drop_lost(&self, page: PageId, words: &mut [u64; PAGE_SLOTS]) {
+        for position in 0..PAGE_SLOTS {
+            let slot = Slot::from_word(words[position]);
+            if !slot.is_live() || !self.is_lost(slot) {
+                continue;
+            }
+            let own = position / GROUP_SLOTS * GROUP_SLOTS;
+            for group in [own, page::other_group(position, slot.tag())] {
+                for other in group..group + GROUP_SLOTS {
+                    let found = Slot::from_word(words[other]);
+                    if found.is_live() && found.tag() == slot.tag() {
+                        words[other] = 0;
+                        self.set(page, other, Slot::EMPTY);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether a slot names a segment of which nothing is known.
+    fn is_lost(&self, slot: Slot) -> bool {
+        let place = self.store.geometry.locate(slot.address());
+        let extent = place.and_then(|(segment, _)| self.extents.get(usize::from(segment.get())));
+        extent.is_some_and(|extent| extent.is_lost)
     }
 
     #[inline]
@@ -164,11 +200,13 @@ fn extents(store: &Store) -> Vec<Extent> {
     let geometry = &store.geometry;
     let in_file = store.words.log.length();
     let of = |segment: SegmentId| {
-        let state = StateWord::decode(store.load(geometry.state_at(segment)))?;
+        let state = store.any_state(segment)?;
         let in_file = in_file.saturating_sub(geometry.segment_start(segment));
         let length = if state.allocated <= geometry.segment_bytes() { state.allocated } else { 0 };
-        Some(Extent { generation_low: state.generation.low(), length: length.min(in_file) })
+        let (generation_low, length) = (state.generation.low(), length.min(in_file));
+        Some(Extent { generation_low, length, is_lost: false })
     };
+    let lost = Extent { is_lost: true, ..Extent::default() };
     let count = crate::config::segments_in(geometry, in_file + geometry.segment_bytes() - 1);
-    (0..count as u16).map(|id| of(SegmentId::new(id)).unwrap_or_default()).collect()
+    (0..count as u16).map(|id| of(SegmentId::new(id)).unwrap_or(lost)).collect()
 }

@@ -31,8 +31,9 @@ pub fn recover(
     durable_now()?;
     write_limits(&store.words, &identity.limits);
     let in_file = pages_in(store, index_length);
-    let pages = store.load(control::PAGES).clamp(1 << store.geometry.level, in_file);
-    let durable = store.load(control::PAGES_DURABLE).min(pages);
+    let pages = pages_of(store, in_file);
+    // Lost, all count as durable: what was removed before the last sync is not to come back.
+    let durable = store.words.checked(control::PAGES_DURABLE).map_or(pages, |p| p.min(pages));
     let active = if shared { active::find(store) } else { Vec::new() };
     let mut pass = Pass::new(store, pages, durable, active);
     // A reader makes no page, so it needs none emptied; on tmpfs that would allocate them.
@@ -51,9 +52,22 @@ pub fn recover(
     set_control(store, &pass, pages, index_granted);
     clear_processes(store, shared);
     durable_now()?;
-    store.words.store(control::PAGES_DURABLE, pages);
+    store.words.store_checked(control::PAGES_DURABLE, pages);
     store.words.store(control::CREATED, 1);
     Ok(())
+}
+
+/// The pages that the index has. Where nobody knows how many, no slot can be told from what a split left behind:
+/// then it begins anew, with nothing in it.
+fn pages_of(store: &Store, in_file: u64) -> u64 {
+    let first = 1 << store.geometry.level;
+    match store.words.checked(control::PAGES) {
+        Some(pages) => pages.clamp(first, in_file),
+        None => {
+            empty_pages(store, 0..in_file);
+            first
+        }
+    }
 }
 
 /// Pages that an index of this length may have.
@@ -63,7 +77,7 @@ fn pages_in(store: &Store, index_length: u64) -> u64 {
     (index_length / PAGE_BYTES).saturating_sub(1).clamp(first, most)
 }
 
-/// What stands behind the last page is of splits that did not become durable.
+/// Empties pages: what stands behind the last one is of splits that did not become durable.
 fn empty_pages(store: &Store, pages: std::ops::Range<u64>) {
     for page in pages.map(PageId::new) {
         for position in 0..PAGE_SLOTS {

@@ -39,7 +39,7 @@ pub fn set_segments(store: &Store, pass: &Pass<'_>, shared: bool) {
         let never = Millis::NEVER.get();
         let (first, last) = if entries == 0 { (never, 0) } else { (0, never) };
         let set = |word, value| store.words.store(store.geometry.row_at(id, word), value);
-        store.words.store(store.geometry.state_at(id), next.encode());
+        store.words.store_checked(store.geometry.state_at(id), next.encode());
         set(TAIL, tail.map_or(state.allocated / UNIT, u64::from));
         set(LIVE, Live { count: entries, units }.encode());
         set(GRANTED, granted);
@@ -49,10 +49,11 @@ pub fn set_segments(store: &Store, pass: &Pass<'_>, shared: bool) {
     }
 }
 
-/// A segment's state, or one of which nothing is known but the generation.
+/// A segment's state. Where nothing is known of it, it is one whose generation was never given: the epoch is
+/// a new one.
 fn known_state(store: &Store, id: SegmentId) -> StateWord {
     store.state(id).unwrap_or_else(|| StateWord {
-        generation: Generation::new(store.load(store.geometry.state_at(id)) as u32),
+        generation: Generation::first_of(store.epoch()),
         state: State::Free,
         queue: Queue::Main,
         allocated: 0,
@@ -74,9 +75,9 @@ pub fn set_control(store: &Store, pass: &Pass<'_>, pages: u64, index_granted: u6
     let entries: u64 = pass.live.iter().map(|&count| u64::from(count)).sum();
     let granted: u64 = store.segments().map(|id| store.row(id, GRANTED)).sum();
     words.store(control::ENTRIES, entries);
-    words.store(control::PENDING, store.load(control::PENDING).min(entries));
+    words.store(control::PENDING, pending(store, entries));
     words.store(control::CLEAR_CURSOR, 0);
-    words.store(control::PAGES, pages);
+    set_checked(store, pages);
     words.store(control::LOG_GRANTED, granted);
     words.store(control::INDEX_GRANTED, index_granted);
     words.store(control::SWEEP_DUE, 0);
@@ -93,12 +94,30 @@ pub fn set_control(store: &Store, pass: &Pass<'_>, pages: u64, index_granted: u6
     set_active(store, &pass.active);
 }
 
+/// How many of the entries a clear left. Where nobody knows which, it left all: none that it took may come back.
+fn pending(store: &Store, entries: u64) -> u64 {
+    match store.words.checked(control::CLEAR_LSN) {
+        Some(_) => store.load(control::PENDING).min(entries),
+        None => entries,
+    }
+}
+
+/// Both copies of the checked words. Those that are lost become what does no harm.
+fn set_checked(store: &Store, pages: u64) {
+    let words = &store.words;
+    words.store_checked(control::PAGES, pages);
+    let syncs = words.checked(control::SYNCS).unwrap_or(1);
+    words.store_checked(control::SYNCS, syncs);
+    let cleared = words.checked(control::CLEAR_LSN).unwrap_or_else(|| store.lsn().get());
+    words.store_checked(control::CLEAR_LSN, cleared);
+}
+
 fn set_active(store: &Store, known: &[Active]) {
     for queue in [Queue::Probation, Queue::Main] {
         store.words.store(active_at(queue), 0);
     }
     for active in known {
-        let state = StateWord::decode(store.load(store.geometry.state_at(active.segment)));
+        let state = store.any_state(active.segment);
         if state.is_some_and(|state| state.state == State::Active) {
             store.words.store(active_at(active.queue), active.segment.index() + 1);
         }

@@ -225,6 +225,17 @@ impl<M: Medium, L: Liveness> Session<M, L> {
         )
     }
 
+    /// The error of a store of which nobody knows how many pages its index has.
+    #[cold]
+    pub fn pages_lost(&self) -> Error {
+        Error::new(
+            ErrorKind::Damaged,
+            &self.directory.join(LOG_FILE),
+            "both copies of the number of the index's pages are damaged",
+            "Let all users of the store go: the next opening begins with an empty cache.",
+        )
+    }
+
     /// The error of a store in which nothing at all fits.
     #[cold]
     pub fn full(&self) -> Error {

@@ -26,7 +26,7 @@ impl<M: Medium, L: Liveness> Session<M, L> {
                 None => Decision::Leave(None),
                 Some(draining) if draining == state => Decision::Leave(Some(state.generation)),
                 Some(draining) => {
-                    changes.set(state_at, draining.encode());
+                    changes.set_checked(state_at, draining.encode());
                     Decision::Commit(Some(state.generation))
                 }
             }
@@ -40,7 +40,7 @@ impl<M: Medium, L: Liveness> Session<M, L> {
                 .state(segment)
                 .and_then(|state| transitions::freed(state, generation, store.live(segment)));
             let Some(freed) = freed else { return Decision::Leave(false) };
-            changes.set(state_at, freed.encode());
+            changes.set_checked(state_at, freed.encode());
             changes.set(store.geometry.row_at(segment, LIVE), Live::default().encode());
             Decision::Commit(true)
         })
@@ -88,7 +88,7 @@ impl<M: Medium, L: Liveness> Session<M, L> {
             let Some(held) = store.state(segment).and_then(transitions::giving_back) else {
                 return Decision::Leave(None);
             };
-            changes.set(state_at, held.encode());
+            changes.set_checked(state_at, held.encode());
             Decision::Commit(Some(held.generation))
         })?;
         let Some(generation) = claimed else { return Ok(0) };
@@ -102,7 +102,7 @@ impl<M: Medium, L: Liveness> Session<M, L> {
             let free = state.and_then(|state| transitions::given_back(state, generation));
             let Some(free) = free else { return Decision::Leave(0) };
             let granted = store.row(segment, GRANTED);
-            changes.set(state_at, free.encode());
+            changes.set_checked(state_at, free.encode());
             changes.set(store.geometry.row_at(segment, GRANTED), 0);
             changes
                 .update(&store.words, control::LOG_GRANTED, |total| total.saturating_sub(granted));

@@ -12,7 +12,6 @@ use std::sync::{Mutex, PoisonError};
 use crate::format::address::{Generation, SegmentId};
 use crate::format::control::TABLE_SEGMENTS;
 use crate::format::lock::ProcessId;
-use crate::format::segment::StateWord;
 use crate::store::Store;
 use crate::sys::words::{Words, update};
 use crate::transaction::Liveness;
@@ -66,7 +65,8 @@ impl Pins {
             count.fetch_add(1, Ordering::AcqRel);
         }
         words.fence();
-        let stays = StateWord::decode(words.load(geometry.state_at(segment)))
+        let stays = store
+            .any_state(segment)
             .is_some_and(|state| state.generation == generation && state.is_readable());
         if !stays {
             self.unpin(store, me, segment);
@@ -100,7 +100,8 @@ pub fn begin_writing(
     let Store { words, geometry } = store;
     words.store(geometry.writing_at(me, which as u64), segment.index() + 1);
     words.fence();
-    let takes = StateWord::decode(words.load(geometry.state_at(segment)))
+    let takes = store
+        .any_state(segment)
         .is_some_and(|state| state.generation == generation && state.is_writable());
     if !takes {
         end_writing(store, me, which);

@@ -101,7 +101,7 @@ impl<M: Medium, L: Liveness> Session<M, L> {
             let state = self.store.state(segment);
             let grown = state.and_then(|now| transitions::grown(now, generation, until));
             if let Some(grown) = grown {
-                changes.set(self.store.geometry.state_at(segment), grown.encode());
+                changes.set_checked(self.store.geometry.state_at(segment), grown.encode());
                 return Decision::Commit(true);
             }
             Decision::Leave(true)
@@ -135,7 +135,7 @@ impl<M: Medium, L: Liveness> Session<M, L> {
     /// Adds the words that take a segment to `changes`; nothing and `None` if it cannot be taken.
     fn set_taken(&self, changes: &mut Changes, segment: SegmentId, queue: Queue) -> Option<()> {
         let store = &self.store;
-        let epoch = store.load(control::EPOCH) as u32;
+        let epoch = store.epoch();
         let taken = transitions::taken(store.state(segment)?, epoch, queue)?;
         let more = self.grant_for(segment)?;
         let order = store.load(control::ORDERS).wrapping_add(1);
@@ -145,10 +145,10 @@ impl<M: Medium, L: Liveness> Session<M, L> {
         if let Some(active) = store.active(queue)
             && let Some(sealed) = store.state(active).and_then(transitions::sealed)
         {
-            changes.set(state_at(active), sealed.encode());
+            changes.set_checked(state_at(active), sealed.encode());
         }
         let row = |word| store.geometry.row_at(segment, word);
-        changes.set(state_at(segment), taken.encode());
+        changes.set_checked(state_at(segment), taken.encode());
         changes.set(row(TAIL), 0);
         changes.set(row(LIVE), 0);
         changes.set(row(GRANTED), store.geometry.segment_bytes());

@@ -8,11 +8,23 @@ use super::records::Spot;
 use crate::format::address::{Generation, SegmentId, UNIT};
 use crate::format::intent::WordAt;
 use crate::format::record::Shape;
-use crate::format::segment::{StateWord, decode_chunk};
+use crate::format::segment::decode_chunk;
 use crate::sys::words::Words;
 
 /// A chunk header is read this often before it counts as damaged.
 const HEADER_TRIES: u32 = 64;
+
+impl<W: Words> Store<W> {
+    /// The generation in which a segment's first chunk was last begun, by the chunk's own header.
+    pub fn newest_generation(&self, segment: SegmentId) -> Option<Generation> {
+        let address = self.geometry.address(segment, 0);
+        let at = WordAt::log(address.bytes());
+        let header = [self.load(at), self.load(at.plus(1))];
+        let generation = Generation::new(header[0] as u32);
+        let checker = self.geometry.checker(address, generation);
+        decode_chunk(checker, generation, header).map(|_| generation)
+    }
+}
 
 /// A position in a segment, on the way from record to record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,8 +112,7 @@ impl Cursor {
 
     /// Where the chunk that begins at `start` ends, by its header.
     fn end_of_chunk(&self, store: &Store<impl Words>, start: u32) -> Option<u32> {
-        let state = StateWord::decode(store.load(store.geometry.state_at(self.segment)));
-        let allocated = state.map_or(0, |state| state.allocated) / UNIT;
+        let allocated = store.any_state(self.segment).map_or(0, |state| state.allocated) / UNIT;
         if u64::from(start) >= allocated {
             return None; // Not even looked at: on tmpfs that would allocate.
         }

@@ -2,15 +2,18 @@
 //! the model checkers run it. What needs bytes exists for mapped files alone.
 //!
 //! From the lowest: `readings` has the store itself and single words, `records` goes from a slot to
-//! checked bytes, `cursor` over the records of a segment; `transitions` and `barrier` say what becomes
+//! checked bytes, `cursor` over the records of a segment;
+//! `damage` tells which words are damaged; `transitions` and `barrier` say what becomes
 //! of a segment, and when it may be used again.
 
 pub mod barrier;
 mod cursor;
+mod damage;
 mod readings;
 mod records;
 pub mod transitions;
 
 pub use cursor::Cursor;
+pub use damage::{DamagedWord, Whose};
 pub use readings::{Store, active_at};
 pub use records::{Record, Spot, committed_at, read_key};

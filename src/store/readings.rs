@@ -53,23 +53,35 @@ impl<W: Words> Store<W> {
         LockWord::decode(self.load(control::LOCK))
     }
 
-    /// Records up to this LSN were cleared.
+    /// Records up to this LSN were cleared: all of them, if damage has left nothing to go by.
     #[inline]
     pub fn cleared(&self) -> Lsn {
-        Lsn::new(self.load(control::CLEAR_LSN))
+        self.words.checked(control::CLEAR_LSN).map_or(Lsn::MAX, Lsn::new)
     }
 
-    /// Whether this store was ever synced, so that the barrier holds.
+    /// Whether this store was ever synced, so that the barrier holds. It holds, too, where damage has left
+    /// nothing to go by.
     #[inline]
     pub fn syncs(&self) -> bool {
-        self.load(control::SYNCS) != 0
+        self.words.checked(control::SYNCS) != Some(0)
     }
 
     /// A segment's state word; one that does not decode is of no use to anybody.
     #[inline]
     pub fn state(&self, segment: SegmentId) -> Option<StateWord> {
-        StateWord::decode(self.load(self.geometry.state_at(segment)))
-            .filter(|state| state.allocated <= self.geometry.segment_bytes())
+        self.any_state(segment).filter(|state| state.allocated <= self.geometry.segment_bytes())
+    }
+
+    /// A segment's state word, even if it says more to be allocated than a segment has.
+    #[inline]
+    pub fn any_state(&self, segment: SegmentId) -> Option<StateWord> {
+        self.words.checked(self.geometry.state_at(segment)).and_then(StateWord::decode)
+    }
+
+    /// The epoch: where damage has left nothing to go by, that of the newest transaction.
+    pub fn epoch(&self) -> u32 {
+        let known = self.words.checked(control::EPOCH).map(|epoch| epoch as u32);
+        known.unwrap_or_else(|| self.lsn().epoch())
     }
 
     /// A word of a segment's row.

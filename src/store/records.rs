@@ -75,7 +75,7 @@ impl<W: Words> Store<W> {
     #[inline]
     pub fn spot_in_any_state(&self, address: Address) -> Option<(StateWord, Spot)> {
         let (segment, within) = self.geometry.locate(address)?;
-        let state = StateWord::decode(self.load(self.geometry.state_at(segment)))?;
+        let state = self.any_state(segment)?;
         let room = state.allocated.min(self.geometry.segment_bytes()).checked_sub(within)?;
         Some((state, Spot { segment, generation: state.generation, address, room }))
     }
@@ -85,7 +85,7 @@ impl<W: Words> Store<W> {
     #[inline]
     pub fn is_still(&self, spot: Spot) -> bool {
         self.words.acquire_fence();
-        StateWord::decode(self.load(self.geometry.state_at(spot.segment)))
+        self.any_state(spot.segment)
             .is_some_and(|state| state.generation == spot.generation && state.is_readable())
     }
 

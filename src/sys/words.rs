@@ -2,6 +2,7 @@
 //! changes them on memory of its own.
 
 use super::tags;
+use crate::format::checked::CheckedAt;
 use crate::format::intent::WordAt;
 
 /// Shared 8-byte words. A place that does not exist reads as 0 and is not written.
@@ -10,6 +11,23 @@ pub trait Words {
     fn load(&self, at: WordAt) -> u64;
     /// Release store.
     fn store(&self, at: WordAt, value: u64);
+    /// The value of a checked word: of its first copy, or of the second where the first is damaged. `None` if
+    /// both are.
+    #[inline]
+    fn checked(&self, at: CheckedAt) -> Option<u64> {
+        at.unseal(self.load(at.first())).or_else(|| self.second_copy(at))
+    }
+    /// The value of a checked word's second copy.
+    #[cold]
+    fn second_copy(&self, at: CheckedAt) -> Option<u64> {
+        at.unseal(self.load(at.second()))
+    }
+    /// Release stores of both copies of a checked word.
+    fn store_checked(&self, at: CheckedAt, value: u64) {
+        for copy in at.copies() {
+            self.store(copy, at.seal(value));
+        }
+    }
     /// Release stores of words one after the other, from `at` on: all of them, or none if one does not
     /// exist.
     #[inline]
@@ -50,6 +68,14 @@ pub trait Words {
     fn fence(&self);
     /// Acquire fence: loads before it, even relaxed ones, stay before what follows.
     fn acquire_fence(&self);
+}
+
+/// Raises a checked word to a value, unless it is there or beyond. A damaged copy is not beyond.
+pub fn raise(words: &impl Words, at: CheckedAt, value: u64) {
+    let raised = |word| at.unseal(word).is_none_or(|old| old < value).then_some(at.seal(value));
+    for copy in at.copies() {
+        update(words, copy, raised);
+    }
 }
 
 /// Changes a word by `change` until it sticks or `change` has nothing more to do.

@@ -3,6 +3,8 @@
 
 use std::path::Path;
 
+use larder::internals::control;
+
 use crate::common::{self, Random};
 use crate::exercise::{Kind, Sample, assert_is_clear, environment, exercise};
 use crate::hostile::{begin, run, set_deadlines};
@@ -20,7 +22,7 @@ const WORDS: [(&str, u64); 30] = [
     ("max entries", 0x0E0),
     ("max bytes", 0x0E8),
     ("default ttl", 0x0F0),
-    ("min free", 0x0F8),
+    ("min free", 0x128),
     ("syncs begun", 0x100),
     ("syncs done", 0x108),
     ("epoch", 0x110),
@@ -42,9 +44,9 @@ const WORDS: [(&str, u64); 30] = [
 ];
 
 /// Offsets of states, rows and process rows.
-const STATES: u64 = 0x1000;
-const ROWS: u64 = 0x9000;
-const PROCESSES: u64 = 0x49000;
+const STATES: u64 = control::STATES_OFFSET;
+const ROWS: u64 = control::ROWS_OFFSET;
+const PROCESSES: u64 = control::PROCESSES_OFFSET;
 
 /// What a word is replaced by.
 fn values(old: u64) -> Vec<u64> {

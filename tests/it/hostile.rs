@@ -249,7 +249,7 @@ pub fn records(directory: &Path, seed: u64) {
 }
 
 /// Bytes before the first segment of the samples.
-const CONTROL: u64 = 320 << 10;
+const CONTROL: u64 = 0xF0000;
 
 #[test]
 fn a_flipped_bit_in_a_record_costs_at_most_that_record() {

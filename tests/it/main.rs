@@ -12,6 +12,7 @@ mod counters;
 mod errors;
 mod exercise;
 mod faults;
+mod flipped;
 mod forged;
 mod fork;
 mod full;

@@ -14,7 +14,7 @@ use crate::common::{self, Random, check, value};
 
 const PAGE: usize = 4096;
 /// Bytes of the control block of a store for four processes.
-const CONTROL: usize = 0x50000;
+const CONTROL: usize = 0xF0000;
 
 /// Both files at a moment.
 #[derive(Clone, Default)]

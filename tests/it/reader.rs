@@ -7,6 +7,8 @@ use std::path::Path;
 use std::process::Command;
 
 use larder::FileCache;
+use larder::internals::address::SegmentId;
+use larder::internals::control::{self, Geometry};
 
 use crate::golden::{READ_AT, expand, expected, listed, read_only, unhex};
 
@@ -62,7 +64,8 @@ fn the_second_reader_lists_the_golden_store() {
     assert_eq!(told, expected());
     let lsn = |key: &str| entries[key.as_bytes()].lsn;
     assert!(lsn("") < lsn("far") && lsn("far") < lsn("entry 000"));
-    assert!(lsn("entry 199") < lsn("overwritten") && lsn("overwritten") < lsn("unsynced"));
+    assert!(lsn("entry 199") < lsn("overwritten") && lsn("overwritten") < lsn("late 000"));
+    assert!(lsn("late 099") < lsn("twin 059") && lsn("twin 059") < lsn("twin 000"));
     assert_eq!(values(entries), listed(&read_only(&path, [9, 9])));
 }
 
@@ -73,7 +76,11 @@ fn both_readers_put_a_page_that_was_lost_together_from_the_old_one() {
     index[8192..12288].fill(0);
     std::fs::write(path.join("index"), index).unwrap();
     let mut log = std::fs::read(path.join("log")).unwrap();
-    log[0xD8] = 1; // Pages that a sync covered.
+    // Pages that a sync covered: the split that made the page is no longer one of them.
+    for copy in control::PAGES_DURABLE.copies() {
+        let word = control::PAGES_DURABLE.seal(1).to_le_bytes();
+        log[copy.offset() as usize..][..8].copy_from_slice(&word);
+    }
     std::fs::write(path.join("log"), log).unwrap();
     let cache = read_only(&path, [9, 9]);
     let found = listed(&cache);
@@ -86,7 +93,13 @@ fn both_readers_put_a_page_that_was_lost_together_from_the_old_one() {
 fn both_readers_find_what_a_segment_that_was_freed_meanwhile_still_holds() {
     let (_dir, path) = expand();
     let mut log = std::fs::read(path.join("log")).unwrap();
-    log[0x1004] &= 0xF0; // The state of segment 0.
+    // The state of segment 0.
+    let at = larder::internals::control::STATES_OFFSET as usize;
+    let geometry = Geometry { seed: 0, level: 0, segment_shift: 16, max_processes: 2 };
+    let state_at = geometry.state_at(SegmentId::new(0));
+    let word = u64::from_le_bytes(log[at..at + 8].try_into().unwrap());
+    let freed = state_at.seal(state_at.unseal(word).unwrap() & !(7 << 32));
+    log[at..at + 8].copy_from_slice(&freed.to_le_bytes());
     std::fs::write(path.join("log"), log).unwrap();
     let found = listed(&read_only(&path, [9, 9]));
     assert_eq!(found.len(), expected().len());
@@ -99,7 +112,7 @@ fn both_readers_skip_what_is_damaged() {
     let (_dir, path) = expand();
     let whole = std::fs::read(path.join("log")).unwrap();
     // The records stand from the end of the control block on, close together.
-    let start = 0x50000;
+    let start = 0xF0000;
     for at in (start..start + 16_384).step_by(1331) {
         let mut log = whole.clone();
         log[at..at + 1200].iter_mut().step_by(97).for_each(|byte| *byte ^= 0x10);

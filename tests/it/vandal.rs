@@ -15,7 +15,7 @@ use crate::exercise::{KEYS, assert_is_clear, small};
 use crate::hostile::{begin, run, set_deadlines};
 
 /// Bytes before the first segment, and before the first page of the index.
-const CONTROL: u64 = 320 << 10;
+const CONTROL: u64 = 0xF0000;
 const HEAD: u64 = 4096;
 /// Bytes of the log that say which store it is, and those with the words that all share.
 const IDENTITY: u64 = 0x40;

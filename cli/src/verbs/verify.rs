@@ -30,6 +30,7 @@ struct Report {
     damaged: u64,
     counted: u64,
     miscounted_segments: u64,
+    damaged_words: Vec<String>,
 }
 
 impl Verify {
@@ -48,6 +49,7 @@ impl Verify {
                 damaged: found.damaged,
                 counted: found.counted,
                 miscounted_segments: found.miscounted_segments,
+                damaged_words: found.damaged_words.clone(),
             })?;
         } else {
             for line in lines(&found, other_boot) {
@@ -70,6 +72,9 @@ fn lines(found: &Verification, other_boot: bool) -> Vec<String> {
             "DAMAGED: {} a record that is damaged or gone; reads of them miss.",
             text::counted(found.damaged, "slot names", "slots name"),
         ));
+    }
+    if !found.damaged_words.is_empty() {
+        lines.push(format!("DAMAGED: {}.", found.damaged_words.join(", ")));
     }
     let counts = found.whole + found.damaged;
     if found.counted != counts && !found.disturbed {

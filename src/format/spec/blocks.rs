@@ -3,6 +3,7 @@
 use super::table::{Table, bits, fields, n, names, table, text, values};
 use crate::format::address::{ADDRESS_BITS, GENERATION_COUNT_BITS, Generation, LSN_BITS};
 use crate::format::address::{LSN_COUNT_BITS, Millis, SegmentId, UNIT};
+use crate::format::checked::{CHECK_MODULUS, CheckedAt, VALUE_BITS};
 use crate::format::control::*;
 use crate::format::identity::{IDENTITY_LIMIT, Identity, Limits, STORE_MAGIC};
 use crate::format::intent::{INTENT_WORDS, IntentHead, WordAt};
@@ -13,9 +14,14 @@ use crate::format::walk::{Purpose, WALK_END, WalkWord};
 use crate::format::{FORMAT_VERSION, INDEX_FILE, LOG_FILE, STORE_FILE};
 use crate::session::counters::{COUNTS, Count};
 
-/// From the top to the process rows.
-pub fn tables() -> Vec<Table> {
-    [words(), files(), store(), headers(), segments(), walks(), processes()].concat()
+/// What a reader needs of them.
+pub fn to_read() -> Vec<Table> {
+    [words(), files(), store(), header(), checked(), used_by_readers(), state_word()].concat()
+}
+
+/// What a writer needs besides.
+pub fn to_write() -> Vec<Table> {
+    [control(), rows(), walks(), processes()].concat()
 }
 
 fn words() -> Vec<Table> {
@@ -90,29 +96,86 @@ fn store() -> Vec<Table> {
     ]
 }
 
-fn headers() -> Vec<Table> {
-    let control = "The control block";
-    let word = |at: WordAt, field: &'static str| (at.offset(), 8, field);
+fn word(at: WordAt, field: &'static str) -> (u64, u64, &'static str) {
+    (at.offset(), 8, field)
+}
+
+fn header() -> Vec<Table> {
     assert_eq!(encode_version(LOG_MAGIC, 7, [1, 2]) as u32, 7);
+    vec![fields(
+        "The header of `log` and `index`",
+        &[
+            word(MAGIC, "magic"),
+            (VERSION.offset(), 4, "version"),
+            (VERSION.offset() + 4, 4, "CRC"),
+            (STORE_ID.offset(), 16, "store id"),
+            word(CREATED, "created"),
+        ],
+    )]
+}
+
+fn checked() -> Vec<Table> {
+    let heading = "Checked words";
+    let value = (1 << VALUE_BITS) - 1;
+    for (at, name) in CHECKED {
+        assert_eq!(at.second().offset() - at.first().offset(), SECOND_COPIES, "{name}");
+        assert_eq!(at.seal(7), 7 | (7 ^ at.label()) << VALUE_BITS);
+    }
+    let label = |at: CheckedAt| n(at.label());
+    let geometry = Geometry { seed: 1, level: 0, segment_shift: 16, max_processes: 1 };
     vec![
-        fields(
-            "The header of `log` and `index`",
+        bits(heading, &[(value, "value"), (!value, "check")]),
+        names(
+            heading,
             &[
-                word(MAGIC, "magic"),
-                (VERSION.offset(), 4, "version"),
-                (VERSION.offset() + 4, 4, "CRC"),
-                (STORE_ID.offset(), 16, "store id"),
-                word(CREATED, "created"),
+                ("value bits", n(VALUE_BITS)),
+                ("check modulus", n(CHECK_MODULUS)),
+                ("second copies", n(SECOND_COPIES)),
+                ("label of pages", label(PAGES)),
+                ("label of clear LSN", label(CLEAR_LSN)),
+                ("label of syncs", label(SYNCS)),
+                ("label of pages durable", label(PAGES_DURABLE)),
+                ("label of epoch", label(EPOCH)),
+                ("label of a state word", label(geometry.state_at(SegmentId::new(3)))),
             ],
         ),
+    ]
+}
+
+fn used_by_readers() -> Vec<Table> {
+    vec![fields(
+        "The words that a reader uses",
+        &[
+            (BOOT_ID.offset(), 16, "boot id"),
+            (FILE_IDS.offset(), 32, "file ids"),
+            word(LOCK, "lock"),
+            word(PAGES.first(), "pages"),
+            word(CLEAR_LSN.first(), "clear LSN"),
+            word(PAGES_DURABLE.first(), "pages durable"),
+            word(MAX_BYTES, "max bytes"),
+            word(SYNCS_BEGUN, "syncs begun"),
+            word(SYNCS_DONE, "syncs done"),
+            word(EPOCH.first(), "epoch"),
+            word(ORDERS, "orders"),
+        ],
+    )]
+}
+
+fn control() -> Vec<Table> {
+    let control = "The control block";
+    vec![
         names(
             control,
             &[
                 ("control alignment", n(CONTROL_ALIGNMENT)),
                 ("table segments", n(TABLE_SEGMENTS)),
                 ("fewest segments", n(SEGMENTS_FLOOR)),
+                ("second page", n(SECOND_COPIES)),
                 ("segment states", n(STATES_OFFSET)),
+                ("second states", n(SECOND_STATES_OFFSET)),
                 ("segment rows", n(ROWS_OFFSET)),
+                ("cut-offs", n(CUT_OFFS_OFFSET)),
+                ("namespaces", n(NAMESPACES_OFFSET)),
                 ("process rows", n(PROCESSES_OFFSET)),
             ],
         ),
@@ -125,19 +188,19 @@ fn headers() -> Vec<Table> {
                 word(LOCK, "lock"),
                 word(ENTRIES, "entries"),
                 word(PENDING, "pending"),
-                word(PAGES, "pages"),
-                word(CLEAR_LSN, "clear LSN"),
-                word(SYNCS, "syncs"),
-                word(PAGES_DURABLE, "pages durable"),
+                word(PAGES.first(), "pages"),
+                word(CLEAR_LSN.first(), "clear LSN"),
+                word(SYNCS.first(), "syncs"),
+                word(PAGES_DURABLE.first(), "pages durable"),
                 word(MAX_ENTRIES, "max entries"),
                 word(MAX_BYTES, "max bytes"),
                 word(DEFAULT_TTL, "default TTL"),
-                word(MIN_FREE, "min free"),
                 word(SYNCS_BEGUN, "syncs begun"),
                 word(SYNCS_DONE, "syncs done"),
-                word(EPOCH, "epoch"),
+                word(EPOCH.first(), "epoch"),
                 word(SYNCED_AT, "synced at"),
                 word(SYNC_FAILED, "sync failed"),
+                word(MIN_FREE, "min free"),
                 word(ACTIVE_PROBATION, "active of probation"),
                 word(ACTIVE_MAIN, "active of main"),
                 word(ORDERS, "orders"),
@@ -155,7 +218,7 @@ fn headers() -> Vec<Table> {
     ]
 }
 
-fn segments() -> Vec<Table> {
+fn state_word() -> Vec<Table> {
     let none = StateWord {
         generation: Generation::new(0),
         state: State::Free,
@@ -165,25 +228,17 @@ fn segments() -> Vec<Table> {
     let state = |state| StateWord { state, ..none }.encode();
     let queue = |queue| StateWord { queue, ..none }.encode();
     let every = StateWord { generation: Generation::new(u32::MAX), ..none }.encode();
-    let allocated = StateWord { allocated: 0xF_FFFF * ALLOCATION_PAGE, ..none }.encode();
-    // Four bits each, though not all values are in use: a value beyond is not decoded.
-    let field = |shift: u32| 15u64 << shift;
-    assert!((5..16).all(|value| StateWord::decode(value << 32).is_none()));
-    assert!((2..16).all(|value| StateWord::decode(value << 36).is_none()));
+    let allocated = StateWord { allocated: 0x1_FFFF * ALLOCATION_PAGE, ..none }.encode();
+    // Three bits, though not all values are in use: a value beyond is not decoded.
+    assert!((5..8).all(|value| StateWord::decode(value << 32).is_none()));
     assert_eq!(ALLOCATION_PAGE, 4096);
-    assert_eq!(Live { count: 1, units: 2 }.encode(), 1 << 32 | 2);
-    let row = |word: u64, name: &'static str| (word * 8, 8, name);
-    let stamp = |moved_after, counted_since, reuses| {
-        BarrierStamp { moved_after, counted_since, reuses }.encode()
-    };
-    assert_eq!(stamp(u32::MAX, 0, 0), STAMP_MASK);
     vec![
         bits(
             "State word",
             &[
                 (every, "generation"),
-                (field(32), "state"),
-                (field(36), "queue"),
+                (7 << 32, "state"),
+                (queue(Queue::Main), "queue"),
                 (allocated, "allocated"),
             ],
         ),
@@ -202,9 +257,20 @@ fn segments() -> Vec<Table> {
         values(
             "State word",
             "Queue",
-            36,
+            35,
             &[(queue(Queue::Probation), "probation"), (queue(Queue::Main), "main")],
         ),
+    ]
+}
+
+fn rows() -> Vec<Table> {
+    assert_eq!(Live { count: 1, units: 2 }.encode(), 1 << 32 | 2);
+    let row = |word: u64, name: &'static str| (word * 8, 8, name);
+    let stamp = |moved_after, counted_since, reuses| {
+        BarrierStamp { moved_after, counted_since, reuses }.encode()
+    };
+    assert_eq!(stamp(u32::MAX, 0, 0), STAMP_MASK);
+    vec![
         fields(
             "Row",
             &[

@@ -3,7 +3,7 @@
 use super::table::{Table, bits, fields, n, names, table, values};
 use crate::format::address::{Address, Generation, Lsn, Millis};
 use crate::format::check::{CHUNK, COMMITTED, Checker, EXPIRY, HEADER, PAYLOAD};
-use crate::format::control::COUNT_LIMIT;
+use crate::format::control::{COUNT_LIMIT, Geometry};
 use crate::format::lock::{LockWord, OPENING_LOCK_BYTE, PROCESS_LIMIT, Phase, ProcessId};
 use crate::format::lock::{fill_lock_byte, process_lock_byte};
 use crate::format::page::SPLIT_LOAD_PERCENT;
@@ -15,9 +15,14 @@ use crate::format::slot::{FREQUENCY_LIMIT, Slot, TAG_BITS};
 use crate::store::barrier::REUSES_LIMIT;
 use crate::transaction::UNCHANGED;
 
-/// From the locks to the end.
-pub fn tables() -> Vec<Table> {
-    [locks(), log(), index(), writing()].concat()
+/// What a reader needs of them.
+pub fn to_read() -> Vec<Table> {
+    [records(), index()].concat()
+}
+
+/// What a writer needs besides.
+pub fn to_write() -> Vec<Table> {
+    [locks(), chunks(), writing()].concat()
 }
 
 fn locks() -> Vec<Table> {
@@ -57,11 +62,22 @@ fn locks() -> Vec<Table> {
     ]
 }
 
-fn log() -> Vec<Table> {
+fn chunks() -> Vec<Table> {
     let generation = Generation::new(0);
     let checker = Checker::new(1 << 50 | 3, Address::from_units(4096), generation);
     let chunk = encode_chunk(checker, generation, u32::MAX);
     assert_eq!([chunk[0] as u32, (chunk[0] >> 32) as u32], [0, checker.chunk(chunk[1])]);
+    vec![
+        fields(
+            "Chunks",
+            &[(0, 4, "generation"), (4, 4, "check"), (8, 4, "length"), (12, 4, "reserved")],
+        ),
+        names("Chunks", &[("chunk header", n(CHUNK_HEADER_BYTES))]),
+    ]
+}
+
+fn records() -> Vec<Table> {
+    let checker = Checker::new(1 << 50 | 3, Address::from_units(4096), Generation::new(0));
     let empty = Shape { value: 0, key: 0, metadata: 0, flags: 0 };
     // Where a field's bytes are, once the check of the shape is left out.
     let place = |shape: Shape, name: &'static str| {
@@ -84,11 +100,6 @@ fn log() -> Vec<Table> {
     assert_eq!(decode_expiry(checker, never), Some(Millis::NEVER));
     let records = "Records";
     vec![
-        fields(
-            "Chunks",
-            &[(0, 4, "generation"), (4, 4, "check"), (8, 4, "length"), (12, 4, "reserved")],
-        ),
-        names("Chunks", &[("chunk header", n(CHUNK_HEADER_BYTES))]),
         table(
             records,
             "Offset",
@@ -163,7 +174,19 @@ fn index() -> Vec<Table> {
                 (slot(tags, Address::from_units(0), zero, 0), "tag"),
             ],
         ),
+        hashes(),
     ]
+}
+
+/// Hashes of inputs of such lengths that each way through XXH3 is taken.
+fn hashes() -> Table {
+    let geometry =
+        Geometry { seed: 0xA01A_68BD_08E3_6CB5, level: 0, segment_shift: 16, max_processes: 1 };
+    let rows = [0, 3, 8, 16, 17, 65, 128, 129, 240, 241, 1025].map(|length: usize| {
+        let input: Vec<u8> = (0..length).map(|i| (i % 251) as u8).collect();
+        vec![n(length as u64), n(geometry.hash(&input))]
+    });
+    table("From a key to its slots", "Length", rows.to_vec())
 }
 
 fn writing() -> Vec<Table> {

@@ -103,7 +103,8 @@ fn places(input: &mut Unstructured<'_>) -> Result<()> {
     };
     let mut places = vec![
         (control::DUPLICATE_CURSOR, 8),
-        (geometry.state_at(segment), 8),
+        (geometry.state_at(segment).first(), 8),
+        (geometry.state_at(segment).second(), 8),
         (geometry.row_at(segment, 0), ROW_BYTES),
         (geometry.intent_at(slot, 0), 8 + 16 * INTENT_WORDS as u64),
         (geometry.writing_at(slot, 0), 16),
@@ -157,12 +158,15 @@ fn takeover(input: &mut Unstructured<'_>) -> Result<()> {
     let level = input.int_in_range(0..=2)?;
     let geometry = Geometry { seed: 1, level, segment_shift: 16, max_processes: PROCESSES };
     let mut paper = Paper::default();
-    paper.lay(WordAt::log(0), 0x200 / 8);
-    paper.lay(WordAt::log(control::PROCESSES_OFFSET), usize::from(PROCESSES) * 128);
+    paper.lay(WordAt::log(0), 0x1200 / 8);
+    paper.lay(
+        WordAt::log(control::PROCESSES_OFFSET),
+        usize::from(PROCESSES) * (control::PROCESS_ROW_BYTES / 8) as usize,
+    );
     paper.lay(WordAt::index(PageId::new(0).offset()), PAGES as usize * PAGE_SLOTS);
     paper.allow_all();
     for at in [control::PAGES, control::SYNCS, control::PAGES_DURABLE] {
-        paper.store(at, input.int_in_range(0..=PAGES)?);
+        paper.store_checked(at, input.int_in_range(0..=PAGES)?);
     }
     let owner: u16 = input.int_in_range(0..=PROCESSES)?;
     let lock = input.arbitrary::<u64>()? >> 1 & !0x3FFF;
@@ -190,7 +194,7 @@ fn takeover(input: &mut Unstructured<'_>) -> Result<()> {
     assert!(lsn >= before, "a version came back");
     let mut changes = Changes::default();
     changes.set(control::ENTRIES, input.arbitrary()?);
-    changes.set(control::CLEAR_LSN, input.arbitrary()?);
+    changes.set_checked(control::CLEAR_LSN, input.arbitrary()?);
     held.commit(&changes).unwrap();
     for (at, value) in changes.iter() {
         assert_eq!(paper.load(at), value);

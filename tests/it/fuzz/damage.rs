@@ -5,6 +5,7 @@ use std::fs;
 
 use arbitrary::{Result, Unstructured};
 use larder::internals::address::{Address, Generation, Lsn, Millis, SegmentId};
+use larder::internals::checked::{CheckedAt, VALUE_BITS};
 use larder::internals::control;
 use larder::internals::identity::Identity;
 use larder::internals::intent::WordAt;
@@ -15,44 +16,8 @@ use larder::internals::slot::Slot;
 use larder::internals::walk::{Purpose, WalkWord};
 
 use super::files::Files;
+use super::words::WORDS;
 
-/// The words of the control block's first page.
-pub const WORDS: [WordAt; 34] = [
-    control::CREATED,
-    control::BOOT_ID,
-    control::FILE_IDS,
-    control::LOCK,
-    control::ENTRIES,
-    control::PENDING,
-    control::PAGES,
-    control::CLEAR_LSN,
-    control::SYNCS,
-    control::PAGES_DURABLE,
-    control::MAX_ENTRIES,
-    control::MAX_BYTES,
-    control::DEFAULT_TTL,
-    control::MIN_FREE,
-    control::SYNCS_BEGUN,
-    control::SYNCS_DONE,
-    control::EPOCH,
-    control::SYNCED_AT,
-    control::SYNC_FAILED,
-    control::ACTIVE_PROBATION,
-    control::ACTIVE_MAIN,
-    control::ORDERS,
-    control::LOG_GRANTED,
-    control::INDEX_GRANTED,
-    control::PROCESSES_SEEN,
-    control::WALK_PROBATION,
-    control::WALK_MAIN,
-    control::WALK_UPKEEP,
-    control::CLEAR_CURSOR,
-    control::SWEEP_DUE,
-    control::DUPLICATE_CURSOR,
-    control::MAGIC,
-    control::VERSION,
-    control::STORE_ID,
-];
 const WALKS: [WordAt; 3] = [control::WALK_PROBATION, control::WALK_MAIN, control::WALK_UPKEEP];
 
 /// A field of a store's files.
@@ -60,13 +25,15 @@ const WALKS: [WordAt; 3] = [control::WALK_PROBATION, control::WALK_MAIN, control
 pub enum Field {
     /// A word of the control block, or of a process row.
     Word(WordAt),
+    /// A checked word of the control block, by its number: both copies.
+    Checked(usize),
     /// Phase, owner or sequence of the lock word.
     Lock(u8),
     /// Segment, generation, purpose, position or owner of a walk.
     Walk(usize, u8),
     /// A word of a segment's row.
     Row(u16, u64),
-    /// Generation, state, queue or allocated length in a segment's state word.
+    /// Generation, state, queue or allocated length in a segment's state word, or all of it.
     State(u16, u8),
     /// Units of a chunk: of a segment, its number there.
     Chunk(u16, usize),
@@ -86,6 +53,7 @@ impl Field {
     pub fn get(self, files: &Files) -> Option<u64> {
         Some(match self {
             Self::Word(at) => files.word(at),
+            Self::Checked(number) => files.checked(checked(number))?,
             Self::Lock(part) => {
                 let lock = LockWord::decode(files.word(control::LOCK));
                 match part {
@@ -113,7 +81,8 @@ impl Field {
                     0 => state.generation.get().into(),
                     1 => state.state as u64,
                     2 => state.queue as u64,
-                    _ => state.allocated / 4096,
+                    3 => state.allocated / 4096,
+                    _ => state.encode(),
                 }
             }
             Self::Chunk(segment, number) => files.chunk(SegmentId::new(segment), number)?.1.into(),
@@ -168,9 +137,10 @@ impl Field {
     pub fn bits(self) -> u32 {
         match self {
             Self::Word(_) | Self::Row(..) => 64,
+            Self::Checked(_) => VALUE_BITS,
             Self::Lock(part) => [2, 10, 52][usize::from(part.min(2))],
             Self::Walk(_, part) => [12, 4, 2, 24, 11][usize::from(part.min(4))],
-            Self::State(_, part) => [32, 3, 1, 20][usize::from(part.min(3))],
+            Self::State(_, part) => [32, 3, 1, 17, 53][usize::from(part.min(4))],
             Self::Chunk(..) => 32,
             Self::Slot(_, _, part) => [36, 4, 2, 20, 1, 1][usize::from(part.min(5))],
             Self::Record(_, _, part) => [32, 16, 16, 16, 32, 52, 48, 32][usize::from(part.min(7))],
@@ -183,6 +153,7 @@ impl Field {
     pub fn set(self, files: &Files, value: u64) -> Option<()> {
         match self {
             Self::Word(at) => files.set(at, value),
+            Self::Checked(number) => files.set_checked(checked(number), value),
             Self::Lock(part) => set_lock(files, part, value),
             Self::Walk(which, part) => set_walk(files, WALKS[which % 3], part, value),
             Self::Row(segment, word) => {
@@ -287,6 +258,10 @@ fn set_walk(files: &Files, at: WordAt, part: u8, value: u64) {
     files.set(at, WalkWord::encode(Some(walk)));
 }
 
+fn checked(number: usize) -> CheckedAt {
+    control::CHECKED[number % control::CHECKED.len()].0
+}
+
 fn set_state(files: &Files, segment: SegmentId, part: u8, value: u64) -> Option<()> {
     let mut state = files.state(segment)?;
     match part {
@@ -296,9 +271,11 @@ fn set_state(files: &Files, segment: SegmentId, part: u8, value: u64) -> Option<
             state.state = all[value as usize % 5];
         }
         2 => state.queue = [Queue::Probation, Queue::Main][value as usize % 2],
-        _ => state.allocated = (value & 0xF_FFFF) * 4096,
+        3 => state.allocated = (value & 0x1_FFFF) * 4096,
+        _ => {}
     }
-    files.set(files.geometry.state_at(segment), state.encode());
+    let whole = if part < 4 { state.encode() } else { value };
+    files.set_checked(files.geometry.state_at(segment), whole);
     Some(())
 }
 

@@ -5,6 +5,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use larder::internals::address::{Address, Generation, SegmentId};
+use larder::internals::checked::CheckedAt;
 use larder::internals::control::Geometry;
 use larder::internals::identity::Identity;
 use larder::internals::intent::WordAt;
@@ -49,6 +50,16 @@ impl Files {
         if at.offset().checked_add(8).is_some_and(|end| end <= length) {
             self.file(at).write_all_at(&value.to_le_bytes(), at.offset()).unwrap();
         }
+    }
+
+    /// The value of a checked word.
+    pub fn checked(&self, at: CheckedAt) -> Option<u64> {
+        at.unseal(self.word(at.first())).or_else(|| at.unseal(self.word(at.second())))
+    }
+
+    /// Sets both copies of a checked word.
+    pub fn set_checked(&self, at: CheckedAt, value: u64) {
+        at.copies().into_iter().for_each(|copy| self.set(copy, at.seal(value)));
     }
 
     /// Changes some bytes of log or index, and cuts nothing.
@@ -100,7 +111,7 @@ impl Files {
     }
 
     pub fn state(&self, segment: SegmentId) -> Option<StateWord> {
-        StateWord::decode(self.word(self.geometry.state_at(segment)))
+        self.checked(self.geometry.state_at(segment)).and_then(StateWord::decode)
     }
 
     pub fn record(&self, slot: Slot) -> Option<(Address, Generation, Shape)> {

@@ -17,6 +17,7 @@ pub mod record;
 pub mod sample;
 pub mod slot;
 pub mod store;
+pub mod words;
 
 use arbitrary::{Result, Unstructured};
 

@@ -12,10 +12,11 @@ use larder::internals::intent::WordAt;
 use larder::internals::segment::{Queue, State, StateWord};
 use larder::{Error, FileCache};
 
-use super::damage::{self, WORDS};
+use super::damage;
 use super::files::Files;
 use super::sample::{BOOT, KEYS, home, sample};
 use super::store;
+use super::words::WORDS;
 use crate::common::{check, value};
 use crate::exercise::assert_is_clear;
 
@@ -222,7 +223,7 @@ fn arbitrary_file(input: &mut Unstructured<'_>, path: &Path, identity: &Identity
     }
     for _ in 0..input.int_in_range(0..=40)? {
         let number: u64 = input.int_in_range(0..=600)?;
-        let (at, value) = match input.int_in_range(0..=3)? {
+        let (at, value) = match input.int_in_range(0..=4)? {
             0 => (*input.choose(&WORDS)?, input.arbitrary()?),
             1 => {
                 let segment = larder::internals::address::SegmentId::new(number as u16 % 64);
@@ -232,9 +233,15 @@ fn arbitrary_file(input: &mut Unstructured<'_>, path: &Path, identity: &Identity
                     queue: Queue::Main,
                     allocated: input.int_in_range(0..=geometry.segment_bytes() / 4096)? * 4096,
                 };
-                (geometry.state_at(segment), state.encode())
+                files.set_checked(geometry.state_at(segment), state.encode());
+                continue;
             }
-            2 => (WordAt::index(4096 + number * 8), input.arbitrary()?),
+            2 => {
+                let (at, _) = *input.choose(&control::CHECKED)?;
+                files.set_checked(at, input.arbitrary()?);
+                continue;
+            }
+            3 => (WordAt::index(4096 + number * 8), input.arbitrary()?),
             _ => (WordAt::log(control::ROWS_OFFSET + number * 8), input.arbitrary()?),
         };
         files.set(at, value);

@@ -45,13 +45,13 @@ pub fn run(input: &mut Unstructured<'_>) -> Result<()> {
     };
     let mut paper = Paper::default();
     paper.lay(WordAt::index(PageId::new(0).offset()), PAGES as usize * PAGE_SLOTS);
-    paper.lay(WordAt::log(0), 0x200 / 8);
-    paper.lay(WordAt::log(control::PROCESSES_OFFSET), 128);
+    paper.lay(WordAt::log(0), 0x1200 / 8);
+    paper.lay(WordAt::log(control::PROCESSES_OFFSET), (control::PROCESS_ROW_BYTES / 8) as usize);
     let first = 1u64 << geometry.level;
     let pages = input.int_in_range(first..=PAGES.max(first) - 1)?;
-    paper.store(control::PAGES, pages);
-    paper.store(control::SYNCS, input.int_in_range(0..=1)?);
-    paper.store(control::PAGES_DURABLE, input.int_in_range(0..=PAGES)?);
+    paper.store_checked(control::PAGES, pages);
+    paper.store_checked(control::SYNCS, input.int_in_range(0..=1)?);
+    paper.store_checked(control::PAGES_DURABLE, input.int_in_range(0..=PAGES)?);
     let mut hashes = Vec::new();
     for _ in 0..input.int_in_range(0..=60)? {
         let at = input.int_in_range(0..=PAGES * PAGE_SLOTS as u64 - 1)?;
@@ -106,7 +106,7 @@ fn hashes(input: &mut Unstructured<'_>) -> Result<()> {
 
 /// A lookup visits slots of its tag, in its groups, on its page.
 fn look_up(index: &Index<'_, Paper>, hash: u64) {
-    let (probe, home) = (index.probe(hash), index.page_of(hash));
+    let (probe, home) = (index.probe(hash), index.page_of(hash).unwrap());
     let in_groups = |position: usize| {
         let first = position / GROUP_SLOTS * GROUP_SLOTS;
         first == probe.group_a || first == probe.group_b

@@ -37,7 +37,7 @@ pub fn run(input: &mut Unstructured<'_>) -> Result<()> {
     let checker = written.checker();
     let whole = written.words(checker);
     let slot = Slot::new(7, written.address(), written.state.generation, 1);
-    let (mut words, mut state, mut word) = (whole.clone(), written.state.encode(), slot.word());
+    let (mut words, mut state, mut word) = (whole.clone(), written.state_word(), slot.word());
     for _ in 0..input.int_in_range(0..=3)? {
         let mask: u64 = input.arbitrary()?;
         match input.int_in_range(0..=3)? {
@@ -59,7 +59,7 @@ pub fn run(input: &mut Unstructured<'_>) -> Result<()> {
         words[3] = record::encode_committed(checker, Lsn::new(input.arbitrary()?));
         words[4] = record::encode_expiry(checker, Millis::new(input.arbitrary()?));
     }
-    let changed = (words != whole, state != written.state.encode(), word != slot.word());
+    let changed = (words != whole, state != written.state_word(), word != slot.word());
     let paper = written.paper(state, &words);
     let store = Store { words: paper, geometry: written.geometry };
     let found = store.record(Slot::from_word(word));
@@ -152,19 +152,26 @@ impl Written {
         words
     }
 
+    /// The segment's state word as stored.
+    fn state_word(&self) -> u64 {
+        self.geometry.state_at(self.segment).seal(self.state.encode())
+    }
+
     /// All that a reader may look at: the states, and what the segment's state says is allocated.
     fn paper(&self, state: u64, words: &[u64]) -> Paper {
         let mut paper = Paper::default();
         let start = self.geometry.segment_start(self.segment);
-        let allocated = StateWord::decode(state).map_or(0, |state| state.allocated);
+        let state_at = self.geometry.state_at(self.segment);
+        let known = state_at.unseal(state).and_then(StateWord::decode);
+        let allocated = known.map_or(0, |state| state.allocated);
         let end = start + allocated.min(self.geometry.segment_bytes());
         let at = self.address().bytes();
         let there = ((end.saturating_sub(at) / 8) as usize).min(words.len());
         paper.lay(WordAt::log(at), there);
-        paper.lay(self.geometry.state_at(self.segment), 1);
-        paper.allow(STATES_OFFSET..STATES_OFFSET + u64::from(TABLE_SEGMENTS) * 8);
+        paper.lay(state_at.first(), 1);
+        paper.allow(STATES_OFFSET..STATES_OFFSET + u64::from(TABLE_SEGMENTS) * 16);
         paper.allow(start..end);
-        paper.store(self.geometry.state_at(self.segment), state);
+        paper.store(state_at.first(), state);
         for (number, word) in words[..there].iter().enumerate() {
             paper.store(WordAt::log(at).plus(number as u64), *word);
         }

@@ -103,6 +103,11 @@ impl Sample {
         }
         assert_eq!((cache.len(), cache.stats().evictions), (KEYS, 0));
         drop(cache);
+        Self::keep(path, &system)
+    }
+
+    /// The store in a directory, as it is. Nobody uses it.
+    pub fn keep(path: &Path, system: &Simulated) -> Self {
         for name in NAMES {
             fs::hard_link(path.join(name), path.with_extension(name)).unwrap();
         }
@@ -110,7 +115,7 @@ impl Sample {
         Self {
             path: path.to_owned(),
             identity: Identity::decode(&store).unwrap(),
-            system,
+            system: system.clone(),
             store,
             files: NAMES.map(|name| Content::of(&fs::read(path.join(name)).unwrap())),
         }

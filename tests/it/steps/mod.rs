@@ -289,7 +289,7 @@ fn a_key_that_moves_while_a_stopped_process_removes_it_is_removed() {
 }
 
 /// Where the segments begin in the log of this geometry (see `format.md`).
-const SEGMENTS: u64 = 0x50000;
+const SEGMENTS: u64 = 0xF0000;
 /// Where their state words do; the low half of one is the generation.
 const STATES: usize = 0x1000;
 

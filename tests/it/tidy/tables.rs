@@ -12,6 +12,7 @@ pub const FLOORS: &[(&str, u32)] = &[
     ("error", 20),
     ("sys", 21),
     ("config", 22),
+    ("split", 29),
     ("transaction", 30),
     ("index", 30),
     ("policy", 40),
@@ -47,7 +48,7 @@ pub const ORDERS: &[(&str, &[&str])] = &[
         "src/format",
         &[
             "files", "address", "check", "lock", "record", "segment", "slot", "page", "intent",
-            "control", "identity", "walk", "spec",
+            "checked", "control", "identity", "walk", "spec",
         ],
     ),
     ("src/format/spec", &["table", "blocks", "entries"]),
@@ -71,8 +72,8 @@ pub const ORDERS: &[(&str, &[&str])] = &[
     (
         "src/reclaim",
         &[
-            "writer", "facts", "repair", "moves", "walks", "records", "step", "plans", "hands",
-            "clear", "upkeep", "room", "first",
+            "writer", "facts", "mending", "repair", "moves", "walks", "records", "step", "plans",
+            "hands", "clear", "upkeep", "room", "first",
         ],
     ),
     ("src/recovery", &["epoch", "active", "duplicates", "pass", "table", "steps", "boot"]),
@@ -80,7 +81,7 @@ pub const ORDERS: &[(&str, &[&str])] = &[
         "src/session",
         &["counters", "pins", "disk", "medium", "attached", "take", "chunks", "write", "free"],
     ),
-    ("src/store", &["readings", "records", "cursor", "transitions", "barrier"]),
+    ("src/store", &["readings", "records", "cursor", "damage", "transitions", "barrier"]),
     ("src/sys/simulated", &["side", "file", "answers"]),
     (
         "src/sys",
