@@ -9,16 +9,16 @@ use crate::format::FORMAT_VERSION;
 use crate::sys::clock::BOOT_ID_FILE;
 use crate::sys::door::{Environment, Files};
 
-/// What opening found and did.
+/// What opening found and did: [`crate::FileCache::opening`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Opening {
-    /// The store was created.
+    /// There was no store, and one was created.
     pub created: bool,
     /// The store was last used in another boot (or was copied), and was recovered.
     pub other_boot: bool,
-    /// Why the store begins empty though there was one.
-    pub started_empty: Option<String>,
+    /// There was a store, and it begins anew without its entries: why.
+    pub began_anew: Option<String>,
 }
 
 /// Where a store is and how it was asked for.

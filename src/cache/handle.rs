@@ -132,7 +132,7 @@ impl FileCache {
         Ok(Process::new(open::open(&request)?, request.options.durability))
     }
 
-    /// What opening found: whether the store was created, recovered after another boot, or begun anew.
+    /// What opening found and did: whether the store was created, was recovered after another boot, or begins anew.
     pub fn opening(&self) -> &Opening {
         &self.inner.opening
     }

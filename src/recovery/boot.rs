@@ -44,7 +44,7 @@ pub fn recover_shared(
     let index = match found {
         IndexFile::Whole(index) => index,
         IndexFile::Unusable(why) => {
-            opening.started_empty = Some(why.to_owned());
+            opening.began_anew = Some(why.to_owned());
             refuse_if_used(request, geometry, &log, locks)?;
             new_index(request, identity)?
         }
@@ -55,7 +55,7 @@ pub fn recover_shared(
     if is_attached(&store, locks, None) {
         return Err(index_in_use(request));
     }
-    opening.other_boot = opening.started_empty.is_none();
+    opening.other_boot = opening.began_anew.is_none();
     let flush = || {
         store.words.log.sync().map_err(log_io)?;
         store.words.index.sync().map_err(index_io)

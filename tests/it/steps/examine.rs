@@ -137,7 +137,7 @@ impl Examiner {
         let mut handles = vec![builder.open(&copy).unwrap()];
         let opening = handles[0].opening();
         assert!(opening.other_boot == reboots || rule.recovers, "{what}: {opening:?}");
-        assert!(opening.started_empty.is_none(), "{what}: {opening:?}");
+        assert!(opening.began_anew.is_none(), "{what}: {opening:?}");
         // The dead process's slot is the last that a new one takes: then that one finishes what it
         // began. Else the first who waits for the lock does.
         while random.one_in(2) && handles.len() < 3 {
