@@ -3,11 +3,12 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::config::Options;
+use crate::config::{OnDamage, Options};
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::FORMAT_VERSION;
+use crate::format::{FORMAT_VERSION, INDEX_FILE, LOG_FILE, STORE_FILE};
 use crate::sys::clock::BOOT_ID_FILE;
 use crate::sys::door::{Environment, Files};
+use crate::sys::rights::Rights;
 
 /// What opening found and did: [`crate::FileCache::opening`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,6 +37,12 @@ impl Request {
     /// The path of a file of the store.
     pub fn path(&self, name: &str) -> PathBuf {
         self.directory.join(name)
+    }
+
+    /// The rights of a file of the store that is made: those of the one that it replaces, or of the others.
+    pub fn rights(&self, name: &str) -> Rights {
+        let like = [name, STORE_FILE, LOG_FILE, INDEX_FILE].map(|name| self.path(name));
+        Rights { like: like.into(), mode: self.options.file_mode }
     }
 
     /// Its files.
@@ -68,6 +75,7 @@ impl Request {
         request.options.ttl_ms = None;
         request.options.min_free = None;
         request.options.create = false;
+        request.options.on_damage = OnDamage::Refuse;
         request
     }
 

@@ -18,5 +18,5 @@ pub use header::write_header;
 pub use identity::{read_identity, write_identity};
 pub use limits::{are_limits, read_limits, write_limits};
 pub use lock::OpeningLock;
-pub use order::{is_in_order, origin, write_origin};
-pub use users::is_attached;
+pub use order::{Disorder, begin_recovery, disorder, is_still_in_order, origin, write_origin};
+pub use users::{is_any_attached, is_attached};

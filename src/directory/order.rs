@@ -1,5 +1,8 @@
 //! Whether a store is in order: left by users of this boot in these very files. Then all that they stored is
 //! there and the counters are exact, so that nothing needs to be looked at.
+//!
+//! Somebody who is attached proves the boot, whatever its id: the kernel holds that one's lock. (Containers may
+//! have ids of their own on one kernel.)
 
 use crate::config;
 use crate::error::{Error, Result};
@@ -20,6 +23,17 @@ const _: () = assert!(control::FILE_IDS.offset() == control::BOOT_ID.offset() + 
 /// Bytes of the control block in which the words stand.
 const PAGE: usize = PAGE_BYTES as usize;
 
+/// Why a store is not in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Disorder {
+    /// It was last used in another boot.
+    Boot,
+    /// Its files are others than those that it names: they were copied.
+    Files,
+    /// Its first words cannot be.
+    Damage,
+}
+
 /// What the store is compared with.
 #[derive(Clone, Copy, Debug)]
 struct Found {
@@ -28,14 +42,14 @@ struct Found {
     index_length: u64,
 }
 
-/// Whether the store in these files is in order.
-pub fn is_in_order(
+/// Why the store in these files is not in order, if it is not. `is_attached` says whether anybody surely is.
+pub fn disorder(
     request: &Request,
     geometry: &Geometry,
-    log: &dyn DiskFile,
-    index: &dyn DiskFile,
+    [log, index]: [&dyn DiskFile; 2],
     boot_id: [u64; 2],
-) -> Result<bool> {
+    is_attached: impl FnOnce() -> bool,
+) -> Result<Option<Disorder>> {
     let io = |error| Error::io(&request.directory, "cannot look at its files", error);
     let mut page = [0u8; PAGE];
     log.read_at(&mut page, 0).map_err(io)?;
@@ -45,7 +59,7 @@ pub fn is_in_order(
         log_length: log.length().map_err(io)?,
         index_length: index.length().map_err(io)?,
     };
-    Ok(is_sound(&page, geometry, &found))
+    Ok(disorder_of(&page, geometry, &found).filter(|why| *why != Disorder::Boot || !is_attached()))
 }
 
 /// The words of a boot and of two files.
@@ -62,20 +76,42 @@ pub fn write_origin(words: &impl Words, origin: Origin) {
     }
 }
 
+/// Whether the store is still of this boot, and nobody recovers it: asked after the lock of a process row was
+/// taken. Who recovers looks at the locks after [`begin_recovery`], so one of the two sees the other.
+pub fn is_still_in_order(words: &impl Words, boot_id: [u64; 2]) -> bool {
+    words.fence();
+    let stored = words.load_all::<3>(control::BOOT_ID);
+    stored[..2] == boot_id && stored[2] != 0
+}
+
+/// Says that the store is not in order until [`write_origin`], whoever is killed.
+pub fn begin_recovery(words: &impl Words) {
+    // No file has this number.
+    words.store(control::FILE_IDS, 0);
+    words.fence();
+}
+
 /// Whether the first page of the control block says what was found, and nothing that only damage makes: the
-/// pass that follows sets that anew.
-fn is_sound(page: &[u8; PAGE], geometry: &Geometry, found: &Found) -> bool {
+/// pass that follows sets that anew. Another boot is the least of what may be wrong.
+fn disorder_of(page: &[u8; PAGE], geometry: &Geometry, found: &Found) -> Option<Disorder> {
     let word = |at: WordAt| {
         let offset = at.offset() as usize;
         let bytes = page.get(offset..offset + 8).and_then(|bytes| bytes.try_into().ok());
         bytes.map_or(0, u64::from_le_bytes)
     };
-    let stored = (0..6).map(|i| word(control::BOOT_ID.plus(i)));
+    let is_as_found = |i: usize| word(control::BOOT_ID.plus(i as u64)) == found.origin[i];
     let counts = [control::ORDERS, control::SYNCS_BEGUN, control::SYNCS_DONE];
-    stored.eq(found.origin)
-        && are_lengths_sound(word(control::PAGES), word(control::MAX_BYTES), geometry, found)
-        && counts.into_iter().all(|at| word(at) < control::COUNT_LIMIT)
-        && is_lock_sound(word(control::LOCK), word(control::EPOCH), word(control::CLEAR_LSN))
+    let is_sound =
+        are_lengths_sound(word(control::PAGES), word(control::MAX_BYTES), geometry, found)
+            && counts.into_iter().all(|at| word(at) < control::COUNT_LIMIT)
+            && is_lock_sound(word(control::LOCK), word(control::EPOCH), word(control::CLEAR_LSN));
+    if !(2..6).all(is_as_found) {
+        Some(Disorder::Files)
+    } else if !is_sound {
+        Some(Disorder::Damage)
+    } else {
+        (!(0..2).all(is_as_found)).then_some(Disorder::Boot)
+    }
 }
 
 /// Whether the files are as long as so many pages of index and a limit of so many bytes say.
@@ -138,14 +174,23 @@ mod tests {
     }
 
     fn sound_with(changes: &[(WordAt, u64)]) -> bool {
-        is_sound(&page_with(changes), &GEOMETRY, &found())
+        disorder_with(changes).is_none()
+    }
+
+    fn disorder_with(changes: &[(WordAt, u64)]) -> Option<Disorder> {
+        disorder_of(&page_with(changes), &GEOMETRY, &found())
     }
 
     #[test]
     fn a_store_is_in_order_in_its_boot_and_its_files_alone() {
         assert!(sound_with(&[]));
         for word in 0..6 {
-            assert!(!sound_with(&[(control::BOOT_ID.plus(word), 99)]), "word {word}");
+            let why = if word < 2 { Disorder::Boot } else { Disorder::Files };
+            let changed = (control::BOOT_ID.plus(word), 99);
+            assert_eq!(disorder_with(&[changed]), Some(why), "word {word}");
+            // Whoever proves the boot proves nothing of damage.
+            let why = if word < 2 { Disorder::Damage } else { Disorder::Files };
+            assert_eq!(disorder_with(&[changed, (control::LOCK, 3)]), Some(why), "word {word}");
         }
     }
 
@@ -156,7 +201,8 @@ mod tests {
             Found { index_length: found().index_length - 1, ..found() },
         ];
         for found in shorter {
-            assert!(!is_sound(&page_with(&[]), &GEOMETRY, &found));
+            let why = disorder_of(&page_with(&[]), &GEOMETRY, &found);
+            assert_eq!(why, Some(Disorder::Damage));
         }
         let pages = 1 << GEOMETRY.level;
         assert!(!sound_with(&[(control::PAGES, pages - 1)]));

@@ -1,7 +1,8 @@
 //! Who else is attached to a store.
 
-use crate::format::lock::ProcessId;
+use crate::format::lock::{PROCESS_LOCK_BYTES, ProcessId};
 use crate::store::Store;
+use crate::sys::door::Locks;
 use crate::sys::words::Words;
 use crate::transaction::Liveness;
 
@@ -12,4 +13,10 @@ pub fn is_attached(
     but: Option<ProcessId>,
 ) -> bool {
     store.processes().any(|process| Some(process) != but && !locks.is_dead(process))
+}
+
+/// Whether any process is attached to the log that these locks are of, whatever is in it; `untold` where the
+/// kernel does not tell.
+pub fn is_any_attached(locks: &dyn Locks, untold: bool) -> bool {
+    locks.is_locked_elsewhere(PROCESS_LOCK_BYTES).unwrap_or(untold)
 }

@@ -13,6 +13,9 @@ pub const fn process_lock_byte(process: ProcessId) -> u64 {
     process.0 as u64
 }
 
+/// The bytes of all process rows.
+pub const PROCESS_LOCK_BYTES: std::ops::Range<u64> = 0..PROCESS_LIMIT as u64;
+
 /// Byte of the log file whose lock is held by creation, the first opening after another boot, and
 /// changes of limits.
 pub const OPENING_LOCK_BYTE: u64 = 1 << 61;

@@ -7,27 +7,27 @@ use super::table::{clear_processes, set_control, set_segments};
 use crate::directory::write_limits;
 use crate::entries::{UnpublishedCopy, index_bytes, unpublished_copies};
 use crate::error::Result;
-use crate::format::LOG_FILE;
 use crate::format::address::SegmentId;
 use crate::format::control;
 use crate::format::identity::Identity;
 use crate::format::page::{PAGE_BYTES, PAGE_SLOTS, PageId, page_limit};
-use crate::request::Request;
 use crate::store::Store;
 use crate::sys::words::Words;
 
 /// Recovers a store; `index_length` is that of the index file, all of it allocated. Without `flush` it is
-/// done on a private copy, and the files stay as they are.
+/// done on a private copy, and the files stay as they are. `false`, and nothing done, if the epochs are used
+/// up. (Nobody takes a new number in a private copy.)
 pub fn recover(
-    request: &Request,
     identity: &Identity,
     store: &Store,
     index_length: u64,
     flush: Option<&dyn Fn() -> Result<()>>,
-) -> Result<()> {
+) -> Result<bool> {
     let durable_now = || flush.map_or(Ok(()), |flush| flush());
     let shared = flush.is_some();
-    raise_epoch(&request.path(LOG_FILE), store)?;
+    if !raise_epoch(store) && shared {
+        return Ok(false);
+    }
     durable_now()?;
     write_limits(&store.words, &identity.limits);
     let in_file = pages_in(store, index_length);
@@ -53,7 +53,7 @@ pub fn recover(
     durable_now()?;
     store.words.store(control::PAGES_DURABLE, pages);
     store.words.store(control::CREATED, 1);
-    Ok(())
+    Ok(true)
 }
 
 /// Pages that an index of this length may have.

@@ -25,6 +25,8 @@ fn a_child_plays_its_role() {
         "fuzzed" => crate::corpus::fuzzed(seed),
         "forged" => crate::forged::forged(seed),
         "nobody" => crate::errors::nobody(directory),
+        "another boot" => crate::opening::another_boot(directory, seed),
+        "another user" => crate::opening::as_another_user(directory),
         "idler" => crate::errors::idler(directory),
         "failing" => crate::faults::failing(directory, seed),
         "filled" => crate::full::filled(directory, seed),

@@ -66,7 +66,7 @@ pub const ORDERS: &[(&str, &[&str])] = &[
             "storms",
         ],
     ),
-    ("src/open", &["source", "reader", "create", "attach", "limits", "opened"]),
+    ("src/open", &["source", "reader", "build", "create", "anew", "attach", "limits", "opened"]),
     ("src/policy", &["records", "segments"]),
     (
         "src/reclaim",
@@ -89,6 +89,7 @@ pub const ORDERS: &[(&str, &[&str])] = &[
             "fork",
             "naps",
             "space",
+            "rights",
             "door",
             "clock",
             "lock",
