@@ -16,7 +16,8 @@ use crate::sys::rights::Rights;
 pub struct Opening {
     /// There was no store, and one was created.
     pub created: bool,
-    /// The store was last used in another boot (or was copied), and was recovered.
+    /// The store was recovered: it was last used in another boot, its files were copied or put back, or damage
+    /// was met when it was last used.
     pub other_boot: bool,
     /// There was a store, and it begins anew without its entries: why.
     pub began_anew: Option<String>,
@@ -101,7 +102,8 @@ pub fn damaged(path: &Path, what: &str) -> Error {
         ErrorKind::Damaged,
         path,
         what,
-        "Put the right file back, or delete the directory to start with an empty cache.",
+        "Put the right file back, or start with an empty cache: by OnDamage::BeginAnew, or by deleting the \
+         directory.",
     )
 }
 

@@ -84,6 +84,19 @@ pub fn is_still_in_order(words: &impl Words, boot_id: [u64; 2]) -> bool {
     stored[..2] == boot_id && stored[2] != 0
 }
 
+/// Says that damage was met in a store that is in use: whoever opens it with nobody attached recovers it, as after
+/// another boot. Those who are attached keep it in order as far as it is.
+pub fn suspect(words: &impl Words) {
+    // No boot has this id; the other half stays, and says which boot it was.
+    words.store(control::BOOT_ID, 0);
+}
+
+/// Whether a store that is not in order was last used in this boot, in files with these ids.
+pub fn is_of_this_boot(words: &impl Words, boot_id: [u64; 2], ids: [[u64; 2]; 2]) -> bool {
+    let [_, boot, inode] = words.load_all(control::BOOT_ID);
+    boot == boot_id[1] && [0, ids[0][0]].contains(&inode)
+}
+
 /// Says that the store is not in order until [`write_origin`], whoever is killed.
 pub fn begin_recovery(words: &impl Words) {
     // No file has this number.

@@ -9,7 +9,3 @@ pub const STORE_FILE: &str = "store";
 pub const LOG_FILE: &str = "log";
 /// The file that holds the hash table.
 pub const INDEX_FILE: &str = "index";
-/// A log that is to replace another, until it is whole.
-pub const LOG_NEW: &str = "log.new";
-/// Such an index.
-pub const INDEX_NEW: &str = "index.new";

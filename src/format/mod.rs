@@ -20,4 +20,4 @@ pub mod slot;
 mod spec;
 pub mod walk;
 
-pub use files::{FORMAT_VERSION, INDEX_FILE, INDEX_NEW, LOG_FILE, LOG_NEW, STORE_FILE};
+pub use files::{FORMAT_VERSION, INDEX_FILE, LOG_FILE, STORE_FILE};

@@ -14,7 +14,6 @@ use crate::format::identity::{Identity, STORE_MAGIC};
 use crate::format::page::PAGE_BYTES;
 use crate::format::{FORMAT_VERSION, INDEX_FILE, LOG_FILE, STORE_FILE};
 use crate::request::{Request, newer, unusable};
-use crate::sys::door::Locks;
 use crate::sys::space::FileSystem;
 
 /// Puts an empty store in place of one that is damaged; why, unless somebody else did meanwhile. The `damage`
@@ -34,7 +33,7 @@ pub fn begin_anew(
             .open_or_create(&path, &request.rights(LOG_FILE))
             .map_err(|error| unusable(&path, error))?;
         let locks = files.open_locks(&path, true).map_err(|error| unusable(&path, error))?;
-        let _lock = OpeningLock::acquire(&*locks, &path, request.options.lock_timeout)?;
+        let lock = OpeningLock::acquire(&*locks, &path, request.options.lock_timeout)?;
         if !locks.is_at(&path) {
             continue;
         }
@@ -42,14 +41,14 @@ pub fn begin_anew(
         if !is_stores(request)? {
             return Err(damage);
         }
-        replace(request, file_system, &*locks)?;
+        replace(request, file_system, &lock)?;
         return Ok(Some(still.cause()));
     }
 }
 
 /// Puts an empty store in place of one of which nothing is used any more, under the opening lock of its log.
-pub fn replace(request: &Request, file_system: FileSystem, locks: &dyn Locks) -> Result<()> {
-    let path = request.path(LOG_FILE);
+pub fn replace(request: &Request, file_system: FileSystem, lock: &OpeningLock<'_>) -> Result<()> {
+    let (path, locks) = (request.path(LOG_FILE), lock.locks());
     if !locks.is_at(&path) || is_any_attached(locks, true) {
         return Err(Error::new(
             ErrorKind::Busy,
@@ -61,7 +60,7 @@ pub fn replace(request: &Request, file_system: FileSystem, locks: &dyn Locks) ->
     let old = read_identity(request).ok().flatten();
     let options = old.map_or_else(|| request.options.clone(), |old| keeping(request, &old));
     make_room(request)?;
-    build(&Request { options, ..request.clone() }, file_system, Place::Taken)
+    build(&Request { options, ..request.clone() }, file_system, Place::Taken, lock)
 }
 
 /// The damage for which the store cannot be opened, if there still is any.

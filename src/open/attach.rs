@@ -43,8 +43,8 @@ pub fn attach(
     }
     let locks = open_locks(request)?;
     let lock = OpeningLock::acquire(&*locks, &path, request.options.lock_timeout)?;
-    let Some(store) = recover_shared(request, identity, &*locks, boot_id, opening)? else {
-        replace(request, file_system, &*locks)?;
+    let Some(store) = recover_shared(request, identity, &lock, boot_id, opening)? else {
+        replace(request, file_system, &lock)?;
         return Ok(Attached::BegunAnew);
     };
     // Under the lock: whoever is attached keeps the store in order, also for boot ids that differ.

@@ -1,7 +1,10 @@
 //! An empty store is built: log and index first, the file `store` last, so that a store is there whole or not.
 
 use crate::config::{self, Layout};
-use crate::directory::{origin, write_header, write_identity, write_limits, write_origin};
+use crate::directory::{
+    INDEX_NEW, LOG_NEW, OpeningLock, origin, write_header, write_identity, write_limits,
+    write_origin,
+};
 use crate::error::{Error, Result};
 use crate::format::address::{Lsn, Millis};
 use crate::format::control::{self, Geometry, ROWS_OFFSET};
@@ -9,7 +12,7 @@ use crate::format::identity::Identity;
 use crate::format::intent::WordAt;
 use crate::format::lock::{LockWord, OPENING_LOCK_BYTE, Phase, ProcessId};
 use crate::format::segment::ROW_BYTES;
-use crate::format::{INDEX_FILE, INDEX_NEW, LOG_FILE, LOG_NEW};
+use crate::format::{INDEX_FILE, LOG_FILE};
 use crate::request::{Request, unusable};
 use crate::sys::door::{Access, Locks, SharedFile};
 use crate::sys::mapping::Mapping;
@@ -28,7 +31,12 @@ pub enum Place {
 }
 
 /// Builds an empty store by the options, under the opening lock.
-pub fn build(request: &Request, file_system: FileSystem, place: Place) -> Result<()> {
+pub fn build(
+    request: &Request,
+    file_system: FileSystem,
+    place: Place,
+    lock: &OpeningLock<'_>,
+) -> Result<()> {
     let identity = new_identity(request, file_system)?;
     let geometry = identity.geometry();
     let boot_id = request.boot_id()?;
@@ -49,13 +57,17 @@ pub fn build(request: &Request, file_system: FileSystem, place: Place) -> Result
     if place == Place::Taken {
         set_created(&words);
     }
+    lock.moved();
     words.log.file().sync(true).map_err(log_io)?;
+    lock.moved();
     words.index.file().sync(true).map_err(index_io)?;
+    lock.moved();
     let _locks = match place {
         Place::Free => None,
         Place::Taken => Some(put_in_place(request)?),
     };
     write_identity(request, &identity)?;
+    lock.moved();
     set_created(&words);
     words.log.sync().map_err(log_io)
 }

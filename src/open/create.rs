@@ -6,10 +6,10 @@
 use std::ffi::OsStr;
 
 use super::build::{Place, build};
-use crate::directory::OpeningLock;
-use crate::error::{Error, Result};
+use crate::directory::{INDEX_NEW, LOG_NEW, OpeningLock, is_any_attached, is_in_use};
+use crate::error::{Error, ErrorKind, Result};
 use crate::format::control;
-use crate::format::{INDEX_FILE, INDEX_NEW, LOG_FILE, LOG_NEW, STORE_FILE};
+use crate::format::{INDEX_FILE, LOG_FILE, STORE_FILE};
 use crate::request::{Request, damaged, unusable};
 use crate::sys::space::FileSystem;
 
@@ -31,7 +31,7 @@ pub fn create(request: &Request, file_system: FileSystem) -> Result<bool> {
             .open_or_create(&path, &request.rights(LOG_FILE))
             .map_err(|error| unusable(&path, error))?;
         let locks = files.open_locks(&path, true).map_err(|error| unusable(&path, error))?;
-        let _lock = OpeningLock::acquire(&*locks, &path, request.options.lock_timeout)?;
+        let lock = OpeningLock::acquire(&*locks, &path, request.options.lock_timeout)?;
         if !locks.is_at(&path) {
             continue; // A creator that failed took its log away.
         }
@@ -39,7 +39,10 @@ pub fn create(request: &Request, file_system: FileSystem) -> Result<bool> {
             return Ok(false);
         }
         refuse_whole(request)?;
-        let made = build(request, file_system, Place::Free);
+        if is_any_attached(&*locks, true) {
+            return Err(store_lost(request));
+        }
+        let made = build(request, file_system, Place::Free, &lock);
         if made.is_ok() {
             write_tag(request);
         }
@@ -106,6 +109,9 @@ fn refuse_whole_file(request: &Request, name: &str) -> Result<()> {
     };
     let is_ours = [control::LOG_MAGIC, control::INDEX_MAGIC].contains(&word(0));
     if is_ours && word(control::CREATED.offset() as usize) != 0 {
+        if is_in_use(request) {
+            return Err(store_lost(request));
+        }
         return Err(damaged(
             &request.path(STORE_FILE),
             &format!("the file is missing beside {name:?}, which belongs to a store"),
@@ -118,4 +124,14 @@ fn refuse_whole_file(request: &Request, name: &str) -> Result<()> {
         ));
     }
     Ok(())
+}
+
+/// The error of a store in use whose file `store` is gone.
+fn store_lost(request: &Request) -> Error {
+    Error::new(
+        ErrorKind::Busy,
+        &request.path(STORE_FILE),
+        "the file is missing, and processes have the store open",
+        "Let one of them write, sync or maintain, which puts the file back, then try again.",
+    )
 }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::anew::{begin_anew, is_healed};
 use super::attach::{Attached, attach};
 use super::create::create;
+use super::keep::Keeper;
 use super::limits;
 use super::reader::read;
 use super::source::SourceWatch;
@@ -30,6 +31,8 @@ pub struct Opened {
     pub barrier: Arc<Barrier>,
     /// What the store is a private copy of, in a reader that had to recover one.
     pub source: Option<SourceWatch>,
+    /// What looks after the files; a reader does not.
+    pub keeper: Option<Keeper>,
     /// What was found and done.
     pub opening: Opening,
 }
@@ -115,8 +118,10 @@ fn open_as_it_is(request: &Request, file_system: FileSystem, made: bool) -> Resu
     };
     let session = Session::new(store, attachment, settings);
     let barrier = Arc::new(Barrier::default());
-    limits::apply(request, &session, &barrier, identity)?;
-    Ok(Found::Store(Box::new(Opened { session, barrier, source, opening })))
+    limits::apply(request, &session, &barrier, identity.clone())?;
+    let is_attached = session.attachment.is_some();
+    let keeper = is_attached.then(|| Keeper::new(request, identity, &session));
+    Ok(Found::Store(Box::new(Opened { session, barrier, source, keeper, opening })))
 }
 
 /// Makes the directory; `false` if it was there.

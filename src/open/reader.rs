@@ -5,7 +5,7 @@
 //! lock), waits for that, and takes a copy of its own only where nobody does.
 
 use super::source::SourceWatch;
-use crate::directory::{IndexFile, disorder, is_any_attached, map, open_index, open_log};
+use crate::directory::{IndexFile, Progress, disorder, is_in_use, map, open_index, open_log};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::identity::Identity;
 use crate::format::lock::OPENING_LOCK_BYTE;
@@ -25,6 +25,7 @@ pub fn read(
     let geometry = identity.geometry();
     let boot_id = request.boot_id()?;
     let mut naps = Naps::until(request.options.lock_timeout);
+    let mut progress = Progress::default();
     loop {
         let log = open_log(request, identity, false)?;
         let index = open_index(request, identity, false)?;
@@ -38,6 +39,10 @@ pub fn read(
             opening.other_boot = true;
             return Ok((store, Some(source)));
         }
+        let locks = request.files().open_locks(&request.path(LOG_FILE), false);
+        if locks.is_ok_and(|locks| progress.is_seen(&*locks)) {
+            naps.begin_again();
+        }
         if !naps.nap() {
             return Err(Error::new(
                 ErrorKind::Busy,
@@ -47,12 +52,6 @@ pub fn read(
             ));
         }
     }
-}
-
-/// Whether anybody is attached for certain.
-fn is_in_use(request: &Request) -> bool {
-    let locks = request.files().open_locks(&request.path(LOG_FILE), false);
-    locks.is_ok_and(|locks| is_any_attached(&*locks, false))
 }
 
 /// A private copy, recovered; `None` while somebody recovers the store itself.

@@ -3,11 +3,11 @@
 
 use std::io;
 
-use super::steps::recover;
+use super::steps::{Shared, recover};
 use crate::config;
 use crate::directory::{
-    Disorder, IndexFile, begin_recovery, disorder, is_any_attached, map, open_index, open_log,
-    origin, write_header, write_origin,
+    Disorder, INDEX_NEW, IndexFile, OpeningLock, begin_recovery, disorder, is_any_attached,
+    is_of_this_boot, map, open_index, open_log, origin, write_header, write_origin,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::control::{self, Geometry, ROWS_OFFSET, STATES_OFFSET};
@@ -15,10 +15,10 @@ use crate::format::identity::Identity;
 use crate::format::intent::WordAt;
 use crate::format::page::PAGE_BYTES;
 use crate::format::segment::ROW_BYTES;
-use crate::format::{INDEX_FILE, INDEX_NEW, LOG_FILE};
+use crate::format::{INDEX_FILE, LOG_FILE};
 use crate::request::{Opening, Request, damaged};
 use crate::store::Store;
-use crate::sys::door::{Access, DiskFile, Locks, SharedFile};
+use crate::sys::door::{Access, DiskFile, SharedFile};
 use crate::sys::words::Words;
 
 /// Recovers the store under the opening lock, unless somebody did meanwhile; `None` if its epochs are used up,
@@ -26,11 +26,11 @@ use crate::sys::words::Words;
 pub fn recover_shared(
     request: &Request,
     identity: &Identity,
-    locks: &dyn Locks,
+    lock: &OpeningLock<'_>,
     boot_id: [u64; 2],
     opening: &mut Opening,
 ) -> Result<Option<Store>> {
-    let geometry = identity.geometry();
+    let (geometry, locks) = (identity.geometry(), lock.locks());
     let log = open_log(request, identity, true)?;
     let index = open_index(request, identity, true)?;
     let why = match &index {
@@ -51,6 +51,7 @@ pub fn recover_shared(
         return Err(in_use(request, why));
     }
     let Backed { store, ids, index_length } = back(request, identity, log, index, opening)?;
+    let same_boot = is_of_this_boot(&store.words, boot_id, ids);
     let named = store.words.load(control::FILE_IDS);
     begin_recovery(&store.words);
     if is_any_attached(locks, true) {
@@ -59,8 +60,9 @@ pub fn recover_shared(
         return Err(in_use(request, why));
     }
     opening.other_boot = opening.began_anew.is_none();
-    let flush = || flush(request, &store);
-    if !recover(identity, &store, index_length, Some(&flush))? {
+    let flush = || flush(request, &store, lock);
+    let shared = Shared { flush: &flush, moved: &|| lock.moved(), same_boot };
+    if !recover(identity, &store, index_length, Some(shared))? {
         return Ok(None);
     }
     write_origin(&store.words, origin(boot_id, ids));
@@ -70,7 +72,7 @@ pub fn recover_shared(
 
 fn said(disorder: Disorder) -> &'static str {
     match disorder {
-        Disorder::Boot => "it was last used under another boot id",
+        Disorder::Boot => "it was last used under another boot id, or damage was met in it",
         Disorder::Files => "its files were copied or put back",
         Disorder::Damage => "its control words are damaged",
     }
@@ -109,10 +111,13 @@ fn back(
     Ok(Backed { store, ids, index_length })
 }
 
-fn flush(request: &Request, store: &Store) -> Result<()> {
-    let io = |name| move |error| Error::io(&request.path(name), "cannot recover it", error);
-    store.words.log.sync().map_err(io(LOG_FILE))?;
-    store.words.index.sync().map_err(io(INDEX_FILE))
+fn flush(request: &Request, store: &Store, lock: &OpeningLock<'_>) -> Result<()> {
+    for (mapping, name) in [(&store.words.log, LOG_FILE), (&store.words.index, INDEX_FILE)] {
+        let flushed = mapping.sync();
+        flushed.map_err(|error| Error::io(&request.path(name), "cannot recover it", error))?;
+        lock.moved();
+    }
+    Ok(())
 }
 
 /// Recovers a private copy, for a reader that writes nothing.

@@ -120,6 +120,11 @@ impl<M: Medium, L: Liveness> Session<M, L> {
         &self.directory
     }
 
+    /// How long it waits for the lock.
+    pub fn lock_timeout(&self) -> Duration {
+        self.lock_timeout
+    }
+
     /// Makes the names in the directory durable.
     pub fn sync_directory(&self) -> Result<()> {
         let synced = self.files.sync_directory(&self.directory);

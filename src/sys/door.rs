@@ -44,6 +44,8 @@ pub trait Files: Debug + Send + Sync {
     /// Opens a regular file; `None` if there is none of that name. Anything else in its place is an
     /// error, and never waited for.
     fn open(&self, path: &Path, write: bool) -> io::Result<Option<SharedFile>>;
+    /// Opens a directory, for what can be asked of it as a whole.
+    fn open_directory(&self, path: &Path) -> io::Result<SharedFile>;
     /// Opens a file, made if there is none.
     fn open_or_create(&self, path: &Path, rights: &Rights) -> io::Result<SharedFile>;
     /// Makes an empty file, open to read and write, in place of what there may be.
@@ -101,6 +103,13 @@ pub trait DiskFile: Debug + Send + Sync {
     /// Inode number and birth time in nanoseconds: what a copy does not have. (A file system without
     /// birth times gives 0 for them.)
     fn file_id(&self) -> io::Result<[u64; 2]>;
+    /// Whether it is what `path` names now.
+    fn is_at(&self, path: &Path) -> io::Result<bool>;
+    /// Asks programs that clean up to pass it by: a shared BSD lock, until it is closed. Fails rather than
+    /// wait.
+    fn hold(&self) -> io::Result<()>;
+    /// Sets the times of last use and change to now, unless they are of the last hour.
+    fn keep_young(&self) -> io::Result<()>;
     /// The file system that it is on.
     fn file_system(&self) -> io::Result<FileSystem>;
     /// Maps `length` bytes, of which it may have fewer.

@@ -5,9 +5,12 @@ use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{DirBuilderExt, FileExt, FileTypeExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{
+    DirBuilderExt, FileExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt,
+};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use memmap2::{MmapOptions, MmapRaw};
 
@@ -19,6 +22,9 @@ use super::space::{self, FileSystem};
 /// The kernel's files.
 #[derive(Clone, Copy, Debug)]
 pub struct KernelFiles;
+
+/// Times of last use and change within this are left as they are.
+const YOUNG: Duration = Duration::from_secs(3600);
 
 /// One of them.
 #[derive(Debug)]
@@ -80,6 +86,10 @@ impl Files for KernelFiles {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    fn open_directory(&self, path: &Path) -> io::Result<SharedFile> {
+        File::open(path).map(KernelFile::shared)
     }
 
     fn open_or_create(&self, path: &Path, rights: &Rights) -> io::Result<SharedFile> {
@@ -196,6 +206,35 @@ impl DiskFile for KernelFile {
 
     fn file_id(&self) -> io::Result<[u64; 2]> {
         file_id(&self.0)
+    }
+
+    fn is_at(&self, path: &Path) -> io::Result<bool> {
+        let own = self.0.metadata()?;
+        match fs::metadata(path) {
+            Ok(there) => Ok(there.ino() == own.ino() && there.dev() == own.dev()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn hold(&self) -> io::Result<()> {
+        // SAFETY: a system call on an open descriptor with plain numbers.
+        let status = unsafe { libc::flock(self.0.as_raw_fd(), libc::LOCK_SH | libc::LOCK_NB) };
+        if status == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    }
+
+    fn keep_young(&self) -> io::Result<()> {
+        let found = self.0.metadata()?;
+        let is_young = |time: io::Result<SystemTime>| {
+            // A time to come has no age.
+            time.is_ok_and(|time| time.elapsed().unwrap_or_default() < YOUNG)
+        };
+        if is_young(found.modified()) && is_young(found.accessed()) {
+            return Ok(());
+        }
+        // SAFETY: the descriptor is open; without times the call sets both to now.
+        let status = unsafe { libc::futimens(self.0.as_raw_fd(), std::ptr::null()) };
+        if status == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
     }
 
     fn file_system(&self) -> io::Result<FileSystem> {

@@ -26,6 +26,8 @@ fn a_child_plays_its_role() {
         "forged" => crate::forged::forged(seed),
         "nobody" => crate::errors::nobody(directory),
         "another boot" => crate::opening::another_boot(directory, seed),
+        "dropping rights" => crate::opening::dropping_rights(directory),
+        "sharing" => crate::opening::sharing(directory),
         "another user" => crate::opening::as_another_user(directory),
         "idler" => crate::errors::idler(directory),
         "failing" => crate::faults::failing(directory, seed),

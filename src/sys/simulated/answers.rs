@@ -81,6 +81,11 @@ impl Files for Simulated {
         Ok(KernelFiles.open(path, write)?.map(|file| shared(self, file, path)))
     }
 
+    fn open_directory(&self, path: &Path) -> io::Result<SharedFile> {
+        self.ask(What::Open, path)?;
+        Ok(shared(self, KernelFiles.open_directory(path)?, path))
+    }
+
     fn open_or_create(&self, path: &Path, rights: &Rights) -> io::Result<SharedFile> {
         self.ask(What::Create, path)?;
         Ok(shared(self, KernelFiles.open_or_create(path, rights)?, path))

@@ -92,6 +92,21 @@ impl DiskFile for SimulatedFile {
         self.file.file_id()
     }
 
+    fn is_at(&self, path: &Path) -> io::Result<bool> {
+        self.ask(What::FileId)?;
+        self.file.is_at(path)
+    }
+
+    fn hold(&self) -> io::Result<()> {
+        self.ask(What::Lock)?;
+        self.file.hold()
+    }
+
+    fn keep_young(&self) -> io::Result<()> {
+        self.ask(What::SetTimes)?;
+        self.file.keep_young()
+    }
+
     fn file_system(&self) -> io::Result<FileSystem> {
         self.ask(What::FileSystem)?;
         self.file.file_system()

@@ -40,6 +40,7 @@ pub enum What {
     Punch,
     Sync,
     FileId,
+    SetTimes,
     Map,
     Populate,
     Lock,

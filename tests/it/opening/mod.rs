@@ -4,8 +4,9 @@
 mod boots;
 mod cleaner;
 mod damage;
+mod exchanged;
 mod rights;
 mod waiting;
 
 pub use boots::another_boot;
-pub use rights::as_another_user;
+pub use rights::{as_another_user, dropping_rights, sharing};

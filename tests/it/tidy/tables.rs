@@ -66,7 +66,10 @@ pub const ORDERS: &[(&str, &[&str])] = &[
             "storms",
         ],
     ),
-    ("src/open", &["source", "reader", "build", "create", "anew", "attach", "limits", "opened"]),
+    (
+        "src/open",
+        &["source", "reader", "build", "create", "anew", "attach", "limits", "keep", "opened"],
+    ),
     ("src/policy", &["records", "segments"]),
     (
         "src/reclaim",
