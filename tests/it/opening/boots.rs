@@ -4,13 +4,14 @@ use std::ffi::CString;
 use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 
-use larder::FileCache;
-use larder::internals::control;
+use larder::internals::{Call, Simulated, What, control};
+use larder::{ErrorKind, FileCache};
 
 use crate::children::{Process, listen, own_mounts, say};
 use crate::common::fast_directory;
-use crate::exercise::{Sample, environment};
+use crate::exercise::{Sample, assert_is_clear, environment, small};
 
 /// Opens the store under a boot id of its own, and does with it what it is told.
 pub fn another_boot(directory: &Path, number: u64) {
@@ -129,4 +130,64 @@ fn a_store_whose_epochs_are_used_up_begins_anew_and_tells() {
     drop(cache);
     let cache = builder.open(&sample.path).unwrap();
     assert!(cache.opening().began_anew.is_none() && cache.len() == 1);
+}
+
+/// A system of its own boot that does something once, before it allocates or locks a byte of the log.
+fn meddled(boot: u64, at: What, meddle: impl FnOnce() + Send + 'static) -> Simulated {
+    let system = Simulated::default().in_boot([7, boot]);
+    let mut meddle = Some(meddle);
+    system.refuse(move |call: &Call| {
+        if call.what == at
+            && call.path.ends_with("log")
+            && let Some(meddle) = meddle.take()
+        {
+            meddle();
+        }
+        None
+    });
+    system
+}
+
+fn open_in(path: &Path, system: &Simulated) -> larder::Result<FileCache> {
+    FileCache::builder().environment(system.environment()).open(path)
+}
+
+#[test]
+fn who_finds_a_store_in_order_looks_again_once_attached() {
+    let dir = fast_directory();
+    let path = dir.path().join("cache");
+    let first = Simulated::default().in_boot([7, 1]);
+    small().environment(first.environment()).open(&path).unwrap().insert("key", "value").unwrap();
+    // Between the look at the store and the lock of a row somebody of another boot id recovers it.
+    let other = Simulated::default().in_boot([7, 2]);
+    let recovered = path.clone();
+    let system = meddled(1, What::Lock, move || {
+        assert!(open_in(&recovered, &other).unwrap().opening().other_boot);
+    });
+    let cache = open_in(&path, &system).unwrap();
+    assert!(cache.opening().other_boot, "it took what it saw before for true");
+    assert_eq!(cache.get("key").as_deref(), Some(&b"value"[..]));
+}
+
+#[test]
+fn who_recovers_a_store_looks_again_for_users() {
+    let dir = fast_directory();
+    let path = dir.path().join("cache");
+    let first = Simulated::default().in_boot([7, 1]);
+    small().environment(first.environment()).open(&path).unwrap().insert("key", "value").unwrap();
+    // Between the look at the locks and the first change somebody attaches to whom the store is in order.
+    let user = Arc::new(Mutex::new(None));
+    let (attached, theirs) = (Arc::clone(&user), path.clone());
+    let system = meddled(2, What::Allocate, move || {
+        *attached.lock().unwrap() = Some(open_in(&theirs, &first).unwrap());
+    });
+    let error = open_in(&path, &system).unwrap_err();
+    assert_is_clear(&error);
+    assert_eq!(error.kind(), ErrorKind::Busy);
+    // Whose store is as it was.
+    let cache = user.lock().unwrap().take().unwrap();
+    assert!(!cache.opening().other_boot);
+    cache.insert("another", "value").unwrap();
+    assert_eq!(open_in(&path, &system).unwrap().len(), 2);
+    assert!(cache.verify().unwrap().is_sound());
 }
