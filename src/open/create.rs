@@ -88,7 +88,7 @@ fn write_tag(request: &Request) {
     }
 }
 
-/// Whatever is whole is not built over: its file `store` is missing.
+/// An error where log or index of a store are whole, and its file `store` is missing.
 pub fn refuse_whole(request: &Request) -> Result<()> {
     if request.files().exists(&request.path(STORE_FILE)) {
         return Ok(()); // Another process was faster.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::anew::{begin_anew, is_healed};
 use super::attach::{Attached, attach};
-use super::create::create;
+use super::create::{create, refuse_whole};
 use super::keep::Keeper;
 use super::limits;
 use super::reader::read;
@@ -92,6 +92,7 @@ fn open_as_it_is(request: &Request, file_system: FileSystem, made: bool) -> Resu
             })?
         }
         None => {
+            refuse_whole(request)?;
             return Err(request.not_a_store(
                 "it holds no larder store",
                 "Check the path, or allow larder to create the store.",

@@ -68,10 +68,16 @@ fn the_file_store_is_put_back_where_it_is_gone_while_the_store_is_in_use() {
     cache.insert("key", "value").unwrap();
     drop(small().max_bytes(3_000_000).open(&path).unwrap());
     fs::remove_file(path.join("store")).unwrap();
-    let error = FileCache::open(&path).unwrap_err();
-    assert_is_clear(&error);
-    assert_eq!(error.kind(), ErrorKind::Busy, "{error}");
-    assert!(!error.to_string().to_lowercase().contains("delete"), "{error}");
+    let opened = [
+        FileCache::open(&path),
+        FileCache::builder().create(false).open(&path),
+        FileCache::builder().read_only(true).open(&path),
+    ];
+    for error in opened.map(Result::unwrap_err) {
+        assert_is_clear(&error);
+        assert_eq!(error.kind(), ErrorKind::Busy, "{error}");
+        assert!(!error.to_string().to_lowercase().contains("delet"), "{error}");
+    }
     cache.sync().unwrap();
     let other = FileCache::open(&path).unwrap();
     assert_eq!(other.get("key").as_deref(), Some(&b"value"[..]));
@@ -83,4 +89,12 @@ fn the_file_store_is_put_back_where_it_is_gone_while_the_store_is_in_use() {
     assert!(path.join("store").exists());
     drop(cache);
     assert_eq!(FileCache::open(&path).unwrap().len(), 1);
+    // With nobody left to put it back, the cause is told all the same.
+    fs::remove_file(path.join("store")).unwrap();
+    for read_only in [false, true] {
+        let error = FileCache::builder().read_only(read_only).open(&path).unwrap_err();
+        assert_is_clear(&error);
+        assert_eq!(error.kind(), ErrorKind::Damaged, "{error}");
+        assert!(error.to_string().contains("missing"), "{error}");
+    }
 }
