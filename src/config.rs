@@ -40,6 +40,17 @@ pub enum Durability {
     EachWrite,
 }
 
+/// What opening does with a store that is damaged so that it cannot be opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OnDamage {
+    /// Fails with `Damaged`, and leaves everything as it is.
+    #[default]
+    Refuse,
+    /// Puts an empty store in its place, while nobody uses it.
+    BeginAnew,
+}
+
 /// How long an entry lives.
 ///
 /// ```
@@ -98,6 +109,8 @@ pub(crate) struct Options {
     pub segment_size: Option<u64>,
     pub durability: Durability,
     pub lock_timeout: Duration,
+    pub file_mode: Option<u32>,
+    pub on_damage: OnDamage,
     pub create: bool,
     pub read_only: bool,
 }
@@ -113,6 +126,8 @@ impl Default for Options {
             segment_size: None,
             durability: Durability::default(),
             lock_timeout: Duration::from_secs(1),
+            file_mode: None,
+            on_damage: OnDamage::default(),
             create: true,
             read_only: false,
         }
@@ -151,6 +166,14 @@ impl Options {
                     format!("Choose a power of two from {low} to {high}."),
                 );
             }
+        }
+        if let Some(mode) = self.file_mode
+            && (mode & 0o600 != 0o600 || mode & !0o666 != 0)
+        {
+            return invalid(
+                &format!("file_mode is {mode:#o}"),
+                "Choose rights to read and write, the owner's among them, such as 0o660.".into(),
+            );
         }
         if self.durability == Durability::Every(Duration::ZERO) {
             return invalid(
@@ -332,6 +355,8 @@ mod tests {
             Options { segment_size: Some(100_000), ..Options::default() },
             Options { segment_size: Some(1 << 30), ..Options::default() },
             Options { durability: Durability::Every(Duration::ZERO), ..Options::default() },
+            Options { file_mode: Some(0o060), ..Options::default() },
+            Options { file_mode: Some(0o4660), ..Options::default() },
         ];
         for options in wrong {
             let error = options.validate(Path::new("/c")).unwrap_err();

@@ -128,6 +128,17 @@ impl Error {
         self.0.limit
     }
 
+    /// The message without the next step.
+    pub(crate) fn cause(&self) -> String {
+        let Inner { path, what, source, .. } = &*self.0;
+        let place = match path.as_os_str().is_empty() {
+            true => String::new(),
+            false => format!("{}: ", path.display()),
+        };
+        let source = source.as_ref().map_or(String::new(), |source| format!(" ({source})"));
+        format!("{place}{what}{source}")
+    }
+
     /// The file or directory it is about.
     pub fn path(&self) -> &Path {
         &self.0.path
@@ -136,15 +147,7 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { path, what, next, source, .. } = &*self.0;
-        if !path.as_os_str().is_empty() {
-            write!(f, "{}: ", path.display())?;
-        }
-        f.write_str(what)?;
-        if let Some(source) = source {
-            write!(f, " ({source})")?;
-        }
-        write!(f, ". {next}")
+        write!(f, "{}. {}", self.cause(), self.0.next)
     }
 }
 

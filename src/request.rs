@@ -3,22 +3,24 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::config::Options;
+use crate::config::{OnDamage, Options};
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::FORMAT_VERSION;
+use crate::format::{FORMAT_VERSION, INDEX_FILE, LOG_FILE, STORE_FILE};
 use crate::sys::clock::BOOT_ID_FILE;
 use crate::sys::door::{Environment, Files};
+use crate::sys::rights::Rights;
 
-/// What opening found and did.
+/// What opening found and did: [`crate::FileCache::opening`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Opening {
-    /// The store was created.
+    /// There was no store, and one was created.
     pub created: bool,
-    /// The store was last used in another boot (or was copied), and was recovered.
+    /// The store was recovered: it was last used in another boot, its files were copied or put back, or damage
+    /// was met when it was last used.
     pub other_boot: bool,
-    /// Why the store begins empty though there was one.
-    pub started_empty: Option<String>,
+    /// There was a store, and it begins anew without its entries: why.
+    pub began_anew: Option<String>,
 }
 
 /// Where a store is and how it was asked for.
@@ -36,6 +38,12 @@ impl Request {
     /// The path of a file of the store.
     pub fn path(&self, name: &str) -> PathBuf {
         self.directory.join(name)
+    }
+
+    /// The rights of a file of the store that is made: those of the one that it replaces, or of the others.
+    pub fn rights(&self, name: &str) -> Rights {
+        let like = [name, STORE_FILE, LOG_FILE, INDEX_FILE].map(|name| self.path(name));
+        Rights { like: like.into(), mode: self.options.file_mode }
     }
 
     /// Its files.
@@ -68,6 +76,7 @@ impl Request {
         request.options.ttl_ms = None;
         request.options.min_free = None;
         request.options.create = false;
+        request.options.on_damage = OnDamage::Refuse;
         request
     }
 
@@ -93,7 +102,8 @@ pub fn damaged(path: &Path, what: &str) -> Error {
         ErrorKind::Damaged,
         path,
         what,
-        "Put the right file back, or delete the directory to start with an empty cache.",
+        "Put the right file back, or start with an empty cache: by OnDamage::BeginAnew, or by deleting the \
+         directory.",
     )
 }
 

@@ -3,7 +3,7 @@
 use std::path::{self, Path};
 use std::time::Duration;
 
-use crate::config::{self, Durability, Options};
+use crate::config::{self, Durability, OnDamage, Options};
 use crate::error::{Error, ErrorKind, Result};
 use crate::request::Request;
 use crate::sys::door::Environment;
@@ -62,6 +62,49 @@ impl Builder {
     /// takes 1 KiB of disk while attached.
     pub fn max_processes(mut self, processes: u16) -> Self {
         self.options.max_processes = Some(processes);
+        self
+    }
+
+    /// The rights to the cache's files when they are made, such as `0o660` for a group that shares them:
+    /// exactly these, whatever the umask says. A directory that larder makes lets in who may use its files.
+    /// Files that are there keep theirs, and what replaces one has its owner, group and mode.
+    ///
+    /// Unless said otherwise only the owner may read and write them (`0o600`), for a cache may hold
+    /// secrets; in a directory in which the group may write, the group may, too, as far as the umask lets it.
+    /// (Who may write there can exchange the files anyway.)
+    pub fn file_mode(mut self, mode: u32) -> Self {
+        self.options.file_mode = Some(mode);
+        self
+    }
+
+    /// What to do where a file of the store is missing, damaged or another store's, so that the cache cannot
+    /// be opened: fail (unless said otherwise), or begin anew with an empty cache.
+    ///
+    /// It begins anew only where nobody uses the store (else opening fails with `Busy`), where the files
+    /// are larder's and of no later version than this one knows, and only with the files of a store: `store`,
+    /// `log` and `index`. Others in the directory stay. It keeps the limits of the old store as far as they can
+    /// still be read and this opener names no others. [`crate::FileCache::opening`] tells that it happened.
+    ///
+    /// Damage that is met in use is a miss, whatever is chosen here.
+    ///
+    /// ```
+    /// # fn main() -> larder::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("cache");
+    /// # drop(larder::FileCache::open(&path)?);
+    /// # std::fs::write(path.join("store"), "larderST, and then nonsense").unwrap();
+    /// use larder::{FileCache, OnDamage};
+    ///
+    /// let cache = FileCache::builder().on_damage(OnDamage::BeginAnew).open(&path)?;
+    /// if let Some(why) = &cache.opening().began_anew {
+    ///     eprintln!("the cache begins anew: {why}");
+    /// }
+    /// # assert!(cache.opening().began_anew.is_some());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn on_damage(mut self, on_damage: OnDamage) -> Self {
+        self.options.on_damage = on_damage;
         self
     }
 

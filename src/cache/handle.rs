@@ -18,7 +18,8 @@ use crate::verify::{self, Verification};
 /// A cache in a directory, shared by all threads and processes that open it.
 ///
 /// Cloning is cheap; clones are the same handle. All methods may be called from any thread. After a
-/// `fork` the child uses inherited handles as it likes: it attaches anew at its first call.
+/// `fork` the child uses inherited handles as it likes: it attaches anew at its first call, or by
+/// [`FileCache::attach`], for which it opens the files again.
 ///
 /// Reads take no lock and cannot fail: they hit or miss. Writes return once the operating system
 /// has the data, so that a killed process loses nothing; for power cuts see [`FileCache::sync`] and
@@ -132,9 +133,61 @@ impl FileCache {
         Ok(Process::new(open::open(&request)?, request.options.durability))
     }
 
-    /// What opening found: whether the store was created, recovered after another boot, or begun anew.
+    /// What opening found and did: whether the store was created, was recovered after another boot, or begins anew.
     pub fn opening(&self) -> &Opening {
         &self.inner.opening
+    }
+
+    /// Attaches this process, if it is not yet: a forked child attaches at its first call. Costs next to
+    /// nothing where it is attached already.
+    ///
+    /// Reads cannot fail, so in a child that cannot attach they miss, and never say why: this does. A child
+    /// that gives up rights before it uses the cache calls it first, for it opens the files by their names:
+    ///
+    /// ```
+    /// # fn main() -> larder::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("cache");
+    /// let cache = larder::FileCache::open(&path)?;
+    /// // In a child that was just forked, as root:
+    /// cache.attach()?;
+    /// // Only now: setgid(..), setuid(..), chroot(..).
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Builder::open`], as often as it is called, until the process is attached.
+    pub fn attach(&self) -> Result<()> {
+        self.process().map(|_| ())
+    }
+
+    /// Whether the directory still has the files that this handle uses. Costs two calls of the operating system.
+    ///
+    /// If somebody deleted or exchanged the directory, this handle goes on with the files that it holds, and
+    /// whoever opens the cache from then on has others: two caches that know nothing of each other. To follow,
+    /// open it again.
+    ///
+    /// ```
+    /// # fn main() -> larder::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("cache");
+    /// let mut cache = larder::FileCache::open(&path)?;
+    /// std::fs::remove_dir_all(&path).unwrap();
+    /// if !cache.is_current()? {
+    ///     cache = larder::FileCache::open(&path)?;
+    /// }
+    /// assert!(cache.is_current()?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// `Io` if the operating system does not tell; in a forked child those of [`FileCache::attach`].
+    pub fn is_current(&self) -> Result<bool> {
+        self.process()?.has_current_files()
     }
 
     /// The cache's directory, as an absolute path.
@@ -188,6 +241,10 @@ impl FileCache {
         let process = self.process()?;
         let begun = Instant::now();
         process.sync()?;
+        if let Err(error) = process.keep_files() {
+            // What was stored is durable all the same.
+            process.defer(error);
+        }
         let syncs = process.session.store.load(control::SYNCS_DONE);
         Ok(Synced { took: begun.elapsed(), syncs })
     }
@@ -202,7 +259,10 @@ impl FileCache {
         let process = self.process()?;
         let found = verify::verify(&process.session);
         if !found.is_sound() {
-            process.suspicion.raise();
+            match found.disturbed {
+                true => process.suspicion.raise(),
+                false => process.suspect(),
+            }
         }
         Ok(found)
     }

@@ -87,6 +87,7 @@ fn gather(process: &Process, origin: PageId, pages_then: u64) -> Vec<Vec<u8>> {
     let mut keys = BTreeSet::new();
     for _ in 0..TRIES {
         let pages = store.index().pages();
+        let before = store.lsn();
         let mut unsettled = false;
         for page in Index::<Memory>::family(origin, pages_then, pages) {
             for found in store.index().live_on(page) {
@@ -98,6 +99,11 @@ fn gather(process: &Process, origin: PageId, pages_then: u64) -> Vec<Vec<u8>> {
             }
         }
         if !unsettled && store.index().pages() == pages {
+            break;
+        }
+        if unsettled && store.lsn() == before {
+            // Nobody moved or replaced anything.
+            process.suspect();
             break;
         }
     }

@@ -62,7 +62,24 @@ impl Process {
         }
         self.session.count(Count::Damaged, 1);
         self.suspicion.raise();
+        if self.is_damaged_for_certain(hash, key) {
+            self.suspect();
+        }
         None
+    }
+
+    /// Whether a slot of the key's tag names no whole record though nothing was committed meanwhile.
+    #[cold]
+    fn is_damaged_for_certain(&self, hash: u64, key: &[u8]) -> bool {
+        let store = &self.session.store;
+        let before = store.lsn();
+        let is_whole = |found: Found| {
+            store.record(found.slot).is_some_and(|record| {
+                !record.has_key(store, key) || record.read_all(store, &mut Vec::new())
+            })
+        };
+        let damaged = store.index().find(hash, |found| (!is_whole(found)).then_some(()));
+        damaged.is_some() && store.lsn() == before
     }
 
     /// What a slot of the key's tag comes to.

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use super::fills::Fills;
 use crate::config::{self, Durability};
+use crate::directory;
 use crate::error::{Error, Result};
 use crate::format::control;
-use crate::open::{Opened, SourceWatch};
+use crate::format::{INDEX_FILE, LOG_FILE};
+use crate::open::{Keeper, Opened, SourceWatch};
 use crate::reclaim::{Suspicion, Writer};
 use crate::session::{Count, Session};
 use crate::sync::Barrier;
@@ -27,6 +29,8 @@ pub struct Process {
     pub fills: Fills,
     writer: Mutex<Writer>,
     durability: Durability,
+    /// What looks after the files of a store to which it is attached.
+    keeper: Option<Keeper>,
     /// What its store is a private copy of.
     source: Option<SourceWatch>,
     /// What a reader goes on with once its private copy of the store is out of date: one for each recovery.
@@ -40,7 +44,7 @@ pub struct Deferred(Mutex<Option<Error>>);
 impl Process {
     /// This process's part of a handle to a store that was opened.
     pub fn new(opened: Opened, durability: Durability) -> Self {
-        let Opened { session, barrier, source, .. } = opened;
+        let Opened { session, barrier, source, keeper, .. } = opened;
         Self {
             session,
             writer: Mutex::new(Writer::new(Arc::clone(&barrier))),
@@ -49,6 +53,7 @@ impl Process {
             deferred: Deferred::default(),
             fills: Fills::default(),
             durability,
+            keeper,
             source,
             next: OnceLock::new(),
         }
@@ -87,6 +92,44 @@ impl Process {
             };
         }
         Ok(process)
+    }
+
+    /// Notes damage that was met for certain: the next maintenance looks into it, and so does the next opening
+    /// with nobody attached.
+    #[cold]
+    pub fn suspect(&self) {
+        self.suspicion.raise();
+        if self.session.attachment.is_some() {
+            directory::suspect(&self.session.store.words);
+        }
+    }
+
+    /// Looks after the files; an error where `store` is gone and cannot be put back.
+    pub fn keep_files(&self) -> Result<()> {
+        let keeper = self.keeper.as_ref();
+        keeper.map_or(Ok(()), |keeper| keeper.look(&self.session, self.session.lock_timeout()))
+    }
+
+    /// The share of that which a put does, now and then.
+    #[cold]
+    pub fn keep_files_now_and_then(&self) {
+        let keeper = self.keeper.as_ref();
+        if let Some(Err(error)) = keeper.map(|keeper| keeper.look_now_and_then(&self.session)) {
+            self.defer(error);
+        }
+    }
+
+    /// Whether its files are those that the directory has now.
+    pub fn has_current_files(&self) -> Result<bool> {
+        let words = &self.session.store.words;
+        for (mapping, name) in [(&words.log, LOG_FILE), (&words.index, INDEX_FILE)] {
+            let path = self.session.directory().join(name);
+            let is_at = mapping.file().is_at(&path);
+            if !is_at.map_err(|error| Error::io(&path, "cannot look at it", error))? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Makes durable what was stored so far.

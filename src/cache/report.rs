@@ -122,6 +122,7 @@ impl FileCache {
         if process.is_sync_due() {
             process.sync()?;
         }
+        process.keep_files()?;
         process.deferred.take().map_or(Ok(report), Err)
     }
 

@@ -145,6 +145,9 @@ impl Process {
             self.defer(error);
             false
         });
+        if writer.saw_segments_taken() {
+            self.keep_files_now_and_then();
+        }
         session.count(Count::Inserts, 1);
         session.count(Count::BytesPut, prepared.shape.footprint());
     }

@@ -13,6 +13,11 @@ use crate::sys::door::{Access, SharedFile};
 use crate::sys::mapping::Mapping;
 use crate::sys::memory::Memory;
 
+/// A log that is to take the place of another, until it is whole.
+pub const LOG_NEW: &str = "log.new";
+/// Such an index.
+pub const INDEX_NEW: &str = "index.new";
+
 /// The log, whose header says that it is this store's.
 pub fn open_log(request: &Request, identity: &Identity, write: bool) -> Result<SharedFile> {
     let path = request.path(LOG_FILE);

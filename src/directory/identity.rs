@@ -36,6 +36,6 @@ pub fn write_identity(request: &Request, identity: &Identity) -> Result<()> {
         .map_err(|error| damaged(&path, &format!("its content cannot be encoded: {error}")))?;
     request
         .files()
-        .replace(&request.directory, STORE_FILE, &bytes)
+        .replace(&request.directory, STORE_FILE, &bytes, &request.rights(STORE_FILE))
         .map_err(|error| Error::io(&path, "cannot write it", error))
 }

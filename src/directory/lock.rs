@@ -1,43 +1,121 @@
-//! The opening lock: held by whoever creates, recovers or resizes the store.
+//! The opening lock: held by whoever creates, recovers or resizes the store. Who holds it shows that it moves,
+//! and as long as it does those who wait go on waiting.
+//!
+//! Progress is shown by the lock of one byte more, taken and let go in turn: it needs no word in a file that
+//! may not be there yet, or be damaged.
 
+use std::cell::Cell;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::lock::OPENING_LOCK_BYTE;
+use crate::format::lock::{OPENING_LOCK_BYTE, PROGRESS_LOCK_BYTE};
 use crate::sys::door::Locks;
 use crate::sys::naps::Naps;
 
+/// Progress is shown at most this often: longer than a nap, so that those who wait see it.
+const SHOWN_EVERY: Duration = Duration::from_millis(20);
+
 /// Holds the opening lock until dropped.
 #[derive(Debug)]
-pub struct OpeningLock<'a>(&'a dyn Locks);
+pub struct OpeningLock<'a> {
+    locks: &'a dyn Locks,
+    shown: Cell<Instant>,
+    is_marked: Cell<bool>,
+}
 
 impl<'a> OpeningLock<'a> {
-    /// Waits for the lock up to `deadline`.
+    /// Waits for the lock, up to `deadline` from when its holder was last seen to move.
     pub fn acquire(locks: &'a dyn Locks, path: &Path, deadline: Duration) -> Result<Self> {
         let mut naps = Naps::until(deadline);
+        let mut progress = Progress::default();
         loop {
             let locked = locks
                 .try_lock(OPENING_LOCK_BYTE)
                 .map_err(|error| Error::io(path, "cannot lock it", error))?;
             if locked {
-                return Ok(Self(locks));
+                let (shown, is_marked) = (Cell::new(Instant::now()), Cell::new(false));
+                return Ok(Self { locks, shown, is_marked });
+            }
+            if progress.is_seen(locks) {
+                naps.begin_again();
             }
             if !naps.nap() {
                 return Err(Error::new(
                     ErrorKind::Busy,
                     path,
-                    "another process is creating, recovering or resizing the store",
+                    "another process is creating, recovering or resizing the store, and does not move",
                     "Wait for it, or allow a longer lock_timeout, and try again.",
                 ));
             }
         }
+    }
+
+    /// The locks of the log that it is of.
+    pub fn locks(&self) -> &'a dyn Locks {
+        self.locks
+    }
+
+    /// Shows those who wait that its holder moves. Costs next to nothing, so that it can be called often.
+    pub fn moved(&self) {
+        if self.shown.get().elapsed() < SHOWN_EVERY {
+            return;
+        }
+        // Where it cannot be shown, the others wait for their usual time.
+        let _ = match self.is_marked.get() {
+            true => self.locks.unlock(PROGRESS_LOCK_BYTE),
+            false => self.locks.try_lock(PROGRESS_LOCK_BYTE).map(|_| ()),
+        };
+        self.is_marked.set(!self.is_marked.get());
+        self.shown.set(Instant::now());
     }
 }
 
 impl Drop for OpeningLock<'_> {
     fn drop(&mut self) {
         // A lock that cannot be let go ends with the description.
-        let _ = self.0.unlock(OPENING_LOCK_BYTE);
+        if self.is_marked.get() {
+            let _ = self.locks.unlock(PROGRESS_LOCK_BYTE);
+        }
+        let _ = self.locks.unlock(OPENING_LOCK_BYTE);
+    }
+}
+
+/// What one who waits has seen of the holder's progress.
+#[derive(Debug, Default)]
+pub struct Progress(Option<bool>);
+
+impl Progress {
+    /// Whether the holder has moved since this was last asked.
+    pub fn is_seen(&mut self, locks: &dyn Locks) -> bool {
+        let look = locks.is_locked_elsewhere(PROGRESS_LOCK_BYTE..PROGRESS_LOCK_BYTE + 1).ok();
+        let before = self.0;
+        self.0 = look.or(before);
+        before.is_some() && self.0 != before
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::lock::LockFile;
+
+    #[test]
+    fn progress_is_seen_once_each_time_it_is_shown() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let [holder, waiter] = [0, 1].map(|_| LockFile::open(file.path(), true).unwrap());
+        let lock = OpeningLock::acquire(&holder, file.path(), Duration::ZERO).unwrap();
+        let mut progress = Progress::default();
+        assert!(!progress.is_seen(&waiter));
+        for _ in 0..3 {
+            std::thread::sleep(SHOWN_EVERY);
+            lock.moved();
+            assert!(progress.is_seen(&waiter));
+            assert!(!progress.is_seen(&waiter));
+        }
+        assert!(OpeningLock::acquire(&waiter, file.path(), Duration::ZERO).is_err());
+        drop(lock);
+        assert!(waiter.try_lock(PROGRESS_LOCK_BYTE).unwrap());
+        OpeningLock::acquire(&waiter, file.path(), Duration::ZERO).unwrap();
     }
 }

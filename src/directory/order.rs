@@ -1,5 +1,8 @@
 //! Whether a store is in order: left by users of this boot in these very files. Then all that they stored is
 //! there and the counters are exact, so that nothing needs to be looked at.
+//!
+//! Somebody who is attached proves the boot, whatever its id: the kernel holds that one's lock. (Containers may
+//! have ids of their own on one kernel.)
 
 use crate::config;
 use crate::error::{Error, Result};
@@ -21,6 +24,17 @@ const _: () = assert!(control::FILE_IDS.offset() == control::BOOT_ID.offset() + 
 /// Bytes of the control block in which the words stand, and their second copies.
 const PAGES: usize = 2 * PAGE_BYTES as usize;
 
+/// Why a store is not in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Disorder {
+    /// It was last used in another boot.
+    Boot,
+    /// Its files are others than those that it names: they were copied.
+    Files,
+    /// Its first words cannot be.
+    Damage,
+}
+
 /// What the store is compared with.
 #[derive(Clone, Copy, Debug)]
 struct Found {
@@ -29,14 +43,14 @@ struct Found {
     index_length: u64,
 }
 
-/// Whether the store in these files is in order.
-pub fn is_in_order(
+/// Why the store in these files is not in order, if it is not. `is_attached` says whether anybody surely is.
+pub fn disorder(
     request: &Request,
     geometry: &Geometry,
-    log: &dyn DiskFile,
-    index: &dyn DiskFile,
+    [log, index]: [&dyn DiskFile; 2],
     boot_id: [u64; 2],
-) -> Result<bool> {
+    is_attached: impl FnOnce() -> bool,
+) -> Result<Option<Disorder>> {
     let io = |error| Error::io(&request.directory, "cannot look at its files", error);
     let mut pages = [0u8; PAGES];
     log.read_at(&mut pages, 0).map_err(io)?;
@@ -46,7 +60,7 @@ pub fn is_in_order(
         log_length: log.length().map_err(io)?,
         index_length: index.length().map_err(io)?,
     };
-    Ok(is_sound(&pages, geometry, &found))
+    Ok(disorder_of(&pages, geometry, &found).filter(|why| *why != Disorder::Boot || !is_attached()))
 }
 
 /// The words of a boot and of two files.
@@ -63,9 +77,37 @@ pub fn write_origin(words: &impl Words, origin: Origin) {
     }
 }
 
+/// Whether the store is still of this boot, and nobody recovers it: asked after the lock of a process row was
+/// taken. Who recovers looks at the locks after [`begin_recovery`], so one of the two sees the other.
+pub fn is_still_in_order(words: &impl Words, boot_id: [u64; 2]) -> bool {
+    words.fence();
+    let stored = words.load_all::<3>(control::BOOT_ID);
+    stored[..2] == boot_id && stored[2] != 0
+}
+
+/// Says that damage was met in a store that is in use: whoever opens it with nobody attached recovers it, as after
+/// another boot. Those who are attached keep it in order as far as it is.
+pub fn suspect(words: &impl Words) {
+    // No boot has this id; the other half stays, and says which boot it was.
+    words.store(control::BOOT_ID, 0);
+}
+
+/// Whether a store that is not in order was last used in this boot, in files with these ids.
+pub fn is_of_this_boot(words: &impl Words, boot_id: [u64; 2], ids: [[u64; 2]; 2]) -> bool {
+    let [_, boot, inode] = words.load_all(control::BOOT_ID);
+    boot == boot_id[1] && [0, ids[0][0]].contains(&inode)
+}
+
+/// Says that the store is not in order until [`write_origin`], whoever is killed.
+pub fn begin_recovery(words: &impl Words) {
+    // No file has this number.
+    words.store(control::FILE_IDS, 0);
+    words.fence();
+}
+
 /// Whether the first pages of the control block say what was found, and nothing that only damage makes: the
-/// pass that follows sets that anew.
-fn is_sound(pages: &[u8; PAGES], geometry: &Geometry, found: &Found) -> bool {
+/// pass that follows sets that anew. Another boot is the least of what may be wrong.
+fn disorder_of(pages: &[u8; PAGES], geometry: &Geometry, found: &Found) -> Option<Disorder> {
     let word = |at: WordAt| {
         let offset = at.offset() as usize;
         let bytes = pages.get(offset..offset + 8).and_then(|bytes| bytes.try_into().ok());
@@ -73,14 +115,19 @@ fn is_sound(pages: &[u8; PAGES], geometry: &Geometry, found: &Found) -> bool {
     };
     let checked =
         |at: CheckedAt| at.unseal(word(at.first())).or_else(|| at.unseal(word(at.second())));
-    let stored = (0..6).map(|i| word(control::BOOT_ID.plus(i)));
+    let is_as_found = |i: usize| word(control::BOOT_ID.plus(i as u64)) == found.origin[i];
     let counts = [control::ORDERS, control::SYNCS_BEGUN, control::SYNCS_DONE];
-    stored.eq(found.origin)
-        && checked(control::PAGES).is_some_and(|pages| {
-            are_lengths_sound(pages, word(control::MAX_BYTES), geometry, found)
-        })
+    let lengths = |pages| are_lengths_sound(pages, word(control::MAX_BYTES), geometry, found);
+    let is_sound = checked(control::PAGES).is_some_and(lengths)
         && counts.into_iter().all(|at| word(at) < control::COUNT_LIMIT)
-        && is_lock_sound(word(control::LOCK), checked(control::EPOCH), checked(control::CLEAR_LSN))
+        && is_lock_sound(word(control::LOCK), checked(control::EPOCH), checked(control::CLEAR_LSN));
+    if !(2..6).all(is_as_found) {
+        Some(Disorder::Files)
+    } else if !is_sound {
+        Some(Disorder::Damage)
+    } else {
+        (!(0..2).all(is_as_found)).then_some(Disorder::Boot)
+    }
 }
 
 /// Whether the files are as long as so many pages of index and a limit of so many bytes say.
@@ -146,18 +193,27 @@ mod tests {
     }
 
     fn sound_with(changes: &[(WordAt, u64)]) -> bool {
-        is_sound(&pages_with(changes), &GEOMETRY, &found())
+        disorder_with(changes).is_none()
     }
 
     fn sound_with_checked(at: CheckedAt, value: u64) -> bool {
         sound_with(&at.copies().map(|copy| (copy, at.seal(value))))
     }
 
+    fn disorder_with(changes: &[(WordAt, u64)]) -> Option<Disorder> {
+        disorder_of(&pages_with(changes), &GEOMETRY, &found())
+    }
+
     #[test]
     fn a_store_is_in_order_in_its_boot_and_its_files_alone() {
         assert!(sound_with(&[]));
         for word in 0..6 {
-            assert!(!sound_with(&[(control::BOOT_ID.plus(word), 99)]), "word {word}");
+            let why = if word < 2 { Disorder::Boot } else { Disorder::Files };
+            let changed = (control::BOOT_ID.plus(word), 99);
+            assert_eq!(disorder_with(&[changed]), Some(why), "word {word}");
+            // Whoever proves the boot proves nothing of damage.
+            let why = if word < 2 { Disorder::Damage } else { Disorder::Files };
+            assert_eq!(disorder_with(&[changed, (control::LOCK, 3)]), Some(why), "word {word}");
         }
     }
 
@@ -168,7 +224,8 @@ mod tests {
             Found { index_length: found().index_length - 1, ..found() },
         ];
         for found in shorter {
-            assert!(!is_sound(&pages_with(&[]), &GEOMETRY, &found));
+            let why = disorder_of(&pages_with(&[]), &GEOMETRY, &found);
+            assert_eq!(why, Some(Disorder::Damage));
         }
         let pages = 1 << GEOMETRY.level;
         assert!(!sound_with_checked(control::PAGES, pages - 1));

@@ -17,6 +17,9 @@ pub const fn process_lock_byte(process: ProcessId) -> u64 {
 /// changes of limits.
 pub const OPENING_LOCK_BYTE: u64 = 1 << 61;
 
+/// Byte of the log file that whoever holds the opening lock locks and lets go in turn, to show that it moves.
+pub const PROGRESS_LOCK_BYTE: u64 = OPENING_LOCK_BYTE + 1;
+
 /// Byte of the log file that the process which computes the value of a key of this hash locks.
 pub const fn fill_lock_byte(hash: u64) -> u64 {
     (1 << 62) + (hash >> 3)
@@ -126,7 +129,7 @@ mod tests {
     #[test]
     fn no_two_purposes_share_a_lock_byte() {
         assert!(fill_lock_byte(u64::MAX) <= i64::MAX as u64);
-        assert!(fill_lock_byte(0) > OPENING_LOCK_BYTE);
+        assert!(fill_lock_byte(0) > PROGRESS_LOCK_BYTE);
         assert!(process_lock_byte(ProcessId::new(1023).unwrap()) < OPENING_LOCK_BYTE);
     }
 }

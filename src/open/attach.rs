@@ -1,6 +1,9 @@
 //! Attaching: the files mapped, and a process row taken.
 
-use crate::directory::{IndexFile, OpeningLock, is_in_order, map, open_index, open_log};
+use super::anew::replace;
+use crate::directory::{
+    IndexFile, OpeningLock, disorder, is_still_in_order, map, open_index, open_log,
+};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::LOG_FILE;
 use crate::format::control::{self, PROCESS_ROW_BYTES};
@@ -13,43 +16,74 @@ use crate::request::{Opening, Request, unusable};
 use crate::session::{Attachment, Medium, pins};
 use crate::store::Store;
 use crate::sys::door::{Access, Locks};
+use crate::sys::space::FileSystem;
 use crate::sys::words::{Words, update};
 use crate::transaction::Transactions;
 
-/// The store in its files, recovered if need be, and a process row.
+/// What came of attaching.
+#[derive(Debug)]
+pub enum Attached {
+    /// The store in its files, recovered if need be, and a process row.
+    To(Store, Attachment),
+    /// An empty store took its place: its epochs were used up. It has to be opened from the start.
+    BegunAnew,
+}
+
+/// Attaches, in constant time where the store is in order, else under the opening lock.
 pub fn attach(
     request: &Request,
     identity: &Identity,
+    file_system: FileSystem,
     opening: &mut Opening,
-) -> Result<(Store, Attachment)> {
+) -> Result<Attached> {
     let path = request.path(LOG_FILE);
-    let log = open_log(request, identity, true)?;
-    let locks = request.files().open_locks(&path, true).map_err(|error| unusable(&path, error))?;
     let boot_id = request.boot_id()?;
-    let geometry = identity.geometry();
-    let in_order = match open_index(request, identity, true)? {
-        IndexFile::Whole(index) => {
-            is_in_order(request, &geometry, &*log, &*index, boot_id)?.then_some(index)
-        }
-        IndexFile::Unusable(_) => None,
+    if let Some((store, attachment)) = attach_in_order(request, identity, boot_id)? {
+        return Ok(Attached::To(store, attachment));
+    }
+    let locks = open_locks(request)?;
+    let lock = OpeningLock::acquire(&*locks, &path, request.options.lock_timeout)?;
+    let Some(store) = recover_shared(request, identity, &lock, boot_id, opening)? else {
+        replace(request, file_system, &lock)?;
+        return Ok(Attached::BegunAnew);
     };
-    let store = match in_order {
-        Some(index) => map(request, geometry, log, index, Access::Shared)?,
-        None => {
-            let lock = OpeningLock::acquire(&*locks, &path, request.options.lock_timeout)?;
-            let store = recover_shared(request, identity, &locks, boot_id, opening)?;
-            drop(lock);
-            store
-        }
-    };
-    let attachment = join(request, &store, locks)?;
-    Ok((store, attachment))
+    // Under the lock: whoever is attached keeps the store in order, also for boot ids that differ.
+    let process = free_row(request, &store, &*locks)?;
+    settle(request, &store, &*locks, process)?;
+    drop(lock);
+    Ok(Attached::To(store, Attachment { process, locks }))
 }
 
-/// Takes a process row, after finishing what its last owner had begun.
-fn join(request: &Request, store: &Store, locks: Box<dyn Locks>) -> Result<Attachment> {
+/// The store and a process row, if it is in order without a look at who else is attached.
+fn attach_in_order(
+    request: &Request,
+    identity: &Identity,
+    boot_id: [u64; 2],
+) -> Result<Option<(Store, Attachment)>> {
+    let log = open_log(request, identity, true)?;
+    let locks = open_locks(request)?;
+    let geometry = identity.geometry();
+    let IndexFile::Whole(index) = open_index(request, identity, true)? else { return Ok(None) };
+    if disorder(request, &geometry, [&*log, &*index], boot_id, || false)?.is_some() {
+        return Ok(None);
+    }
+    let store = map(request, geometry, log, index, Access::Shared)?;
+    let process = free_row(request, &store, &*locks)?;
+    if !is_still_in_order(&store.words, boot_id) {
+        return Ok(None);
+    }
+    settle(request, &store, &*locks, process)?;
+    Ok(Some((store, Attachment { process, locks })))
+}
+
+fn open_locks(request: &Request) -> Result<Box<dyn Locks>> {
     let path = request.path(LOG_FILE);
-    let process = free_row(request, store, &*locks)?;
+    request.files().open_locks(&path, true).map_err(|error| unusable(&path, error))
+}
+
+/// Makes a process row one's own whose byte is locked: finishes what its last owner had begun.
+fn settle(request: &Request, store: &Store, locks: &dyn Locks, process: ProcessId) -> Result<()> {
+    let path = request.path(LOG_FILE);
     let number = u64::from(process.get());
     let Store { words, geometry } = store;
     if store.load(control::PROCESSES_SEEN) <= number {
@@ -67,7 +101,7 @@ fn join(request: &Request, store: &Store, locks: Box<dyn Locks>) -> Result<Attac
     words.store(geometry.intent_at(process, 0), 0);
     pins::clear_pins(store, process);
     update(words, control::PROCESSES_SEEN, |seen| (seen <= number).then_some(number + 1));
-    Ok(Attachment { process, locks })
+    Ok(())
 }
 
 /// Locks the byte of a row that nobody has. Rather one that the lock word does not name: what its owner

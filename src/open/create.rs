@@ -1,28 +1,17 @@
-//! Creation: log and index first, the file `store` last, so that a store is there whole or not.
+//! Creation: in a directory with no store, by whoever comes first.
 //!
 //! Processes that create at once take turns by the opening lock of the log. What a creator that died
 //! left behind is made anew; what is not larder's is left alone.
 
 use std::ffi::OsStr;
 
-use crate::config::{self, Layout};
-use crate::directory::{
-    OpeningLock, origin, write_header, write_identity, write_limits, write_origin,
-};
-use crate::error::{Error, Result};
-use crate::format::address::{Lsn, Millis};
-use crate::format::control::{self, Geometry, ROWS_OFFSET};
-use crate::format::identity::Identity;
-use crate::format::intent::WordAt;
-use crate::format::lock::{LockWord, Phase, ProcessId};
-use crate::format::segment::ROW_BYTES;
+use super::build::{Place, build};
+use crate::directory::{INDEX_NEW, LOG_NEW, OpeningLock, is_any_attached, is_in_use};
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::control;
 use crate::format::{INDEX_FILE, LOG_FILE, STORE_FILE};
 use crate::request::{Request, damaged, unusable};
-use crate::sys::door::{Access, SharedFile};
-use crate::sys::mapping::Mapping;
-use crate::sys::memory::Memory;
 use crate::sys::space::FileSystem;
-use crate::sys::words::Words;
 
 /// The file that says that a directory is a cache.
 const TAG_FILE: &str = "CACHEDIR.TAG";
@@ -38,9 +27,11 @@ pub fn create(request: &Request, file_system: FileSystem) -> Result<bool> {
     refuse_alien(request)?;
     refuse_whole(request)?;
     loop {
-        files.open_or_create(&path).map_err(|error| unusable(&path, error))?;
+        files
+            .open_or_create(&path, &request.rights(LOG_FILE))
+            .map_err(|error| unusable(&path, error))?;
         let locks = files.open_locks(&path, true).map_err(|error| unusable(&path, error))?;
-        let _lock = OpeningLock::acquire(&*locks, &path, request.options.lock_timeout)?;
+        let lock = OpeningLock::acquire(&*locks, &path, request.options.lock_timeout)?;
         if !locks.is_at(&path) {
             continue; // A creator that failed took its log away.
         }
@@ -48,7 +39,10 @@ pub fn create(request: &Request, file_system: FileSystem) -> Result<bool> {
             return Ok(false);
         }
         refuse_whole(request)?;
-        let made = build(request, file_system);
+        if is_any_attached(&*locks, true) {
+            return Err(store_lost(request));
+        }
+        let made = build(request, file_system, Place::Free, &lock);
         if made.is_ok() {
             write_tag(request);
         }
@@ -81,7 +75,7 @@ fn refuse_alien(request: &Request) -> Result<()> {
 /// there, and what says something of the directory to other programs (`.gitkeep`, `CACHEDIR.TAG`).
 fn is_no_obstacle(name: &OsStr) -> bool {
     let known =
-        [LOG_FILE, INDEX_FILE, "store.new", "index.new", STORE_FILE, "lost+found", TAG_FILE];
+        [LOG_FILE, INDEX_FILE, LOG_NEW, INDEX_NEW, "store.new", STORE_FILE, "lost+found", TAG_FILE];
     known.iter().any(|own| name == *own) || name.as_encoded_bytes().starts_with(b".")
 }
 
@@ -89,78 +83,13 @@ fn is_no_obstacle(name: &OsStr) -> bool {
 /// it, so it is no matter if it cannot be written.
 fn write_tag(request: &Request) {
     if !request.files().exists(&request.path(TAG_FILE)) {
-        let _ = request.files().replace(&request.directory, TAG_FILE, TAG);
+        let rights = request.rights(TAG_FILE);
+        let _ = request.files().replace(&request.directory, TAG_FILE, TAG, &rights);
     }
 }
 
-fn build(request: &Request, file_system: FileSystem) -> Result<()> {
-    let identity = new_identity(request, file_system)?;
-    let geometry = identity.geometry();
-    let boot_id = request.boot_id()?;
-    let index_bytes = config::first_index_bytes(&geometry);
-    let log_io = |error| Error::io(&request.path(LOG_FILE), "cannot create it", error);
-    let index_io = |error| Error::io(&request.path(INDEX_FILE), "cannot create it", error);
-    let log = new_log(request, &geometry, identity.limits.max_bytes)?;
-    let index = new_index(request, index_bytes)?;
-    let ids = [log.file_id().map_err(log_io)?, index.file_id().map_err(index_io)?];
-    let words = Memory {
-        log: Mapping::new(log, control::STATES_OFFSET, Access::Shared).map_err(log_io)?,
-        index: Mapping::new(index, control::STATES_OFFSET, Access::Shared).map_err(index_io)?,
-    };
-    write_header(&words, WordAt::log, control::LOG_MAGIC, identity.store_id);
-    write_header(&words, WordAt::index, control::INDEX_MAGIC, identity.store_id);
-    write_control(&words, &identity, index_bytes);
-    write_origin(&words, origin(boot_id, ids));
-    words.log.file().sync(true).map_err(log_io)?;
-    words.index.file().sync(true).map_err(index_io)?;
-    write_identity(request, &identity)?;
-    words.store(control::CREATED, 1);
-    words.store(WordAt::index(control::CREATED.offset()), 1);
-    words.log.sync().map_err(log_io)
-}
-
-/// What the store will be: by the options, and by chance.
-fn new_identity(request: &Request, file_system: FileSystem) -> Result<Identity> {
-    let [a, b, seed] = (request.environment.boot.random())
-        .map_err(|error| Error::io(&request.directory, "cannot create a store", error))?;
-    let Layout { geometry, limits } =
-        request.options.layout(&request.directory, file_system.bytes, seed)?;
-    Ok(Identity {
-        store_id: [a, b],
-        seed: geometry.seed,
-        segment_shift: geometry.segment_shift,
-        level: geometry.level,
-        max_processes: geometry.max_processes,
-        limits,
-    })
-}
-
-/// An empty log. Nobody has it mapped: there is no store yet.
-fn new_log(request: &Request, geometry: &Geometry, max_bytes: u64) -> Result<SharedFile> {
-    let segments =
-        config::segments_within(geometry, max_bytes, config::first_index_bytes(geometry));
-    let path = request.path(LOG_FILE);
-    let log = request.files().open_or_create(&path).map_err(|error| unusable(&path, error))?;
-    log.set_length(0)
-        .and_then(|()| log.set_length(geometry.log_bytes(segments)))
-        .and_then(|()| log.allocate(0, ROWS_OFFSET + segments * ROW_BYTES))
-        .map_err(|error| Error::io(&path, "cannot create it", error))?;
-    Ok(log)
-}
-
-/// An empty index. Nobody has it mapped, either.
-fn new_index(request: &Request, bytes: u64) -> Result<SharedFile> {
-    let path = request.path(INDEX_FILE);
-    let index = request.files().open_or_create(&path).map_err(|error| unusable(&path, error))?;
-    index
-        .set_length(0)
-        .and_then(|()| index.extend(0, bytes))
-        .map_err(|error| Error::io(&path, "cannot create it", error))?;
-    Ok(index)
-}
-
-/// Whatever is whole is not built over: its file `store` is missing.
-fn refuse_whole(request: &Request) -> Result<()> {
+/// An error where log or index of a store are whole, and its file `store` is missing.
+pub fn refuse_whole(request: &Request) -> Result<()> {
     if request.files().exists(&request.path(STORE_FILE)) {
         return Ok(()); // Another process was faster.
     }
@@ -180,6 +109,9 @@ fn refuse_whole_file(request: &Request, name: &str) -> Result<()> {
     };
     let is_ours = [control::LOG_MAGIC, control::INDEX_MAGIC].contains(&word(0));
     if is_ours && word(control::CREATED.offset() as usize) != 0 {
+        if is_in_use(request) {
+            return Err(store_lost(request));
+        }
         return Err(damaged(
             &request.path(STORE_FILE),
             &format!("the file is missing beside {name:?}, which belongs to a store"),
@@ -194,17 +126,12 @@ fn refuse_whole_file(request: &Request, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// The control words of a store with nothing in it.
-fn write_control(words: &Memory, identity: &Identity, index_bytes: u64) {
-    let Some(owner) = ProcessId::new(0) else { return };
-    let free = LockWord { phase: Phase::Free, owner, sequence: Lsn::first_of(1) };
-    words.store(control::LOCK, free.encode());
-    words.store_checked(control::EPOCH, 1);
-    words.store_checked(control::CLEAR_LSN, 0);
-    words.store_checked(control::SYNCS, 0);
-    words.store_checked(control::PAGES, 1 << identity.level);
-    words.store_checked(control::PAGES_DURABLE, 1 << identity.level);
-    words.store(control::INDEX_GRANTED, index_bytes);
-    words.store(control::SWEEP_DUE, Millis::NEVER.get());
-    write_limits(words, &identity.limits);
+/// The error of a store in use whose file `store` is gone.
+fn store_lost(request: &Request) -> Error {
+    Error::new(
+        ErrorKind::Busy,
+        &request.path(STORE_FILE),
+        "the file is missing, and processes have the store open",
+        "Let one of them write, sync or maintain, which puts the file back, then try again.",
+    )
 }

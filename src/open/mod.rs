@@ -1,14 +1,19 @@
 //! Opening: creation, attaching, reading alone, and the limits that an opener asks for.
 //!
-//! From the lowest: `source` watches what a reader copied, `reader` opens for reading alone; `create` makes
-//! a store, `attach` joins its users, `limits` makes limits hold; `opened` has the order of all this.
+//! From the lowest: `source` watches what a reader copied, `reader` opens for reading alone; `build` makes an
+//! empty store, `create` does where there is none, `anew` where there was one; `attach` joins its users, `limits`
+//! makes limits hold, `keep` looks after the files in use; `opened` has the order of all this.
 
+mod anew;
 mod attach;
+mod build;
 mod create;
+mod keep;
 mod limits;
 mod opened;
 mod reader;
 mod source;
 
+pub use keep::Keeper;
 pub use opened::{Opened, open};
 pub use source::SourceWatch;

@@ -7,14 +7,16 @@
 use std::io;
 use std::sync::Arc;
 
-use super::attach::attach;
-use super::create::create;
+use super::anew::{begin_anew, is_healed};
+use super::attach::{Attached, attach};
+use super::create::{create, refuse_whole};
+use super::keep::Keeper;
 use super::limits;
 use super::reader::read;
 use super::source::SourceWatch;
+use crate::config::OnDamage;
 use crate::directory::read_identity;
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::identity::Identity;
 use crate::request::{Opening, Request};
 use crate::session::{Disk, Session, Settings};
 use crate::sync::Barrier;
@@ -29,21 +31,56 @@ pub struct Opened {
     pub barrier: Arc<Barrier>,
     /// What the store is a private copy of, in a reader that had to recover one.
     pub source: Option<SourceWatch>,
+    /// What looks after the files; a reader does not.
+    pub keeper: Option<Keeper>,
     /// What was found and done.
     pub opening: Opening,
 }
 
-/// Opens the store, or creates it.
+/// Opens the store, or creates it; or begins it anew, where it cannot be opened any more.
 pub fn open(request: &Request) -> Result<Opened> {
     request.options.validate(&request.directory)?;
-    let creates = request.options.create && !request.options.read_only;
-    let made = creates && make_directory(request)?;
+    let made = creates(request) && make_directory(request)?;
     let file_system = file_system(request)?;
+    let why = match open_as_it_is(request, file_system, made) {
+        Ok(Found::Store(opened)) => return Ok(*opened),
+        Ok(Found::BegunAnew(why)) => Some(why),
+        Err(damage) if heals(request) && is_healed(&damage) => {
+            begin_anew(request, file_system, damage)?
+        }
+        Err(error) => return Err(error),
+    };
+    match open_as_it_is(request, file_system, false)? {
+        Found::Store(mut opened) => {
+            opened.opening.began_anew = why;
+            Ok(*opened)
+        }
+        Found::BegunAnew(why) => Err(request.not_a_store(&why, "Try again.")),
+    }
+}
+
+/// What an opening found.
+#[derive(Debug)]
+enum Found {
+    Store(Box<Opened>),
+    /// A store that had to begin anew, and did: why.
+    BegunAnew(String),
+}
+
+fn creates(request: &Request) -> bool {
+    request.options.create && !request.options.read_only
+}
+
+fn heals(request: &Request) -> bool {
+    request.options.on_damage == OnDamage::BeginAnew && !request.options.read_only
+}
+
+fn open_as_it_is(request: &Request, file_system: FileSystem, made: bool) -> Result<Found> {
     let mut opening = Opening::default();
     // Creation may be under way or just done by another process: then there is a store after all.
     let identity = match read_identity(request)? {
         Some(identity) => identity,
-        None if creates => {
+        None if creates(request) => {
             opening.created = create(request, file_system).inspect_err(|_| {
                 if made {
                     // Only if nothing is in it.
@@ -55,28 +92,23 @@ pub fn open(request: &Request) -> Result<Opened> {
             })?
         }
         None => {
+            refuse_whole(request)?;
             return Err(request.not_a_store(
                 "it holds no larder store",
                 "Check the path, or allow larder to create the store.",
             ));
         }
     };
-    begin(request, identity, file_system, opening)
-}
-
-/// The session in a store that there is.
-fn begin(
-    request: &Request,
-    identity: Identity,
-    file_system: FileSystem,
-    mut opening: Opening,
-) -> Result<Opened> {
     let (store, attachment, source) = if request.options.read_only {
         let (store, source) = read(request, &identity, &mut opening)?;
         (store, None, source)
     } else {
-        let (store, attachment) = attach(request, &identity, &mut opening)?;
-        (store, Some(attachment), None)
+        match attach(request, &identity, file_system, &mut opening)? {
+            Attached::To(store, attachment) => (store, Some(attachment), None),
+            Attached::BegunAnew => {
+                return Ok(Found::BegunAnew("the store's epochs were used up".to_owned()));
+            }
+        }
     };
     let settings = Settings {
         directory: request.directory.clone(),
@@ -87,13 +119,16 @@ fn begin(
     };
     let session = Session::new(store, attachment, settings);
     let barrier = Arc::new(Barrier::default());
-    limits::apply(request, &session, &barrier, identity)?;
-    Ok(Opened { session, barrier, source, opening })
+    limits::apply(request, &session, &barrier, identity.clone())?;
+    let is_attached = session.attachment.is_some();
+    let keeper = is_attached.then(|| Keeper::new(request, identity, &session));
+    Ok(Found::Store(Box::new(Opened { session, barrier, source, keeper, opening })))
 }
 
 /// Makes the directory; `false` if it was there.
 fn make_directory(request: &Request) -> Result<bool> {
-    request.files().make_directory(&request.directory).map_err(|error| match error.kind() {
+    let made = request.files().make_directory(&request.directory, request.options.file_mode);
+    made.map_err(|error| match error.kind() {
         io::ErrorKind::AlreadyExists => no_directory(request),
         _ => Error::io(&request.directory, "cannot create it", error),
     })

@@ -5,7 +5,7 @@
 //! lock), waits for that, and takes a copy of its own only where nobody does.
 
 use super::source::SourceWatch;
-use crate::directory::{IndexFile, is_in_order, map, open_index, open_log};
+use crate::directory::{IndexFile, Progress, disorder, is_in_use, map, open_index, open_log};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::identity::Identity;
 use crate::format::lock::OPENING_LOCK_BYTE;
@@ -25,17 +25,23 @@ pub fn read(
     let geometry = identity.geometry();
     let boot_id = request.boot_id()?;
     let mut naps = Naps::until(request.options.lock_timeout);
+    let mut progress = Progress::default();
     loop {
         let log = open_log(request, identity, false)?;
         let index = open_index(request, identity, false)?;
         if let IndexFile::Whole(index) = &index
-            && is_in_order(request, &geometry, &*log, &**index, boot_id)?
+            && disorder(request, &geometry, [&*log, &**index], boot_id, || is_in_use(request))?
+                .is_none()
         {
             return Ok((map(request, geometry, log, index.clone(), Access::ReadOnly)?, None));
         }
         if let Some((store, source)) = copy(request, identity, log, index)? {
             opening.other_boot = true;
             return Ok((store, Some(source)));
+        }
+        let locks = request.files().open_locks(&request.path(LOG_FILE), false);
+        if locks.is_ok_and(|locks| progress.is_seen(&*locks)) {
+            naps.begin_again();
         }
         if !naps.nap() {
             return Err(Error::new(
@@ -58,7 +64,10 @@ fn copy(
     let path = request.path(LOG_FILE);
     let locks = request.files().open_locks(&path, false).map_err(|error| unusable(&path, error))?;
     // Where the kernel does not tell, nobody does.
-    let is_recovered = || locks.is_locked_elsewhere(OPENING_LOCK_BYTE).unwrap_or(false);
+    let is_recovered = || {
+        let byte = OPENING_LOCK_BYTE..OPENING_LOCK_BYTE + 1;
+        locks.is_locked_elsewhere(byte).unwrap_or(false)
+    };
     if is_recovered() {
         return Ok(None);
     }
@@ -72,7 +81,7 @@ fn copy(
     let source =
         SourceWatch::new(&log, &index).map_err(|error| Error::io(&path, "cannot map it", error))?;
     let store = map(request, identity.geometry(), log, index, Access::Private)?;
-    recover_private(request, identity, &store)?;
+    recover_private(identity, &store)?;
     // Else somebody recovered it meanwhile, and the copy may be half of each.
     Ok((source.is_unchanged() && !is_recovered()).then_some((store, source)))
 }

@@ -37,6 +37,8 @@ pub struct Writer {
     pub(super) hands: Hands,
     /// Segments that it has swept.
     pub(super) swept: Swept,
+    /// Segments taken when the files were last looked after.
+    orders_kept: u64,
     /// Segments taken, and free ones, when it last looked for something to do.
     pub(super) orders_seen: u64,
     pub(super) free: u64,
@@ -74,6 +76,15 @@ impl Writer {
     /// A writer whose syncs are those of `barrier`.
     pub fn new(barrier: Arc<Barrier>) -> Self {
         Self { barrier, ..Self::default() }
+    }
+
+    /// Whether it saw that segments were taken since this was last asked: a moment for what is done now and
+    /// then.
+    #[inline]
+    pub fn saw_segments_taken(&mut self) -> bool {
+        let is_news = self.orders_kept != self.orders_seen;
+        self.orders_kept = self.orders_seen;
+        is_news
     }
 
     /// Makes durable what was stored so far.

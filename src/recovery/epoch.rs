@@ -1,21 +1,17 @@
 //! The epoch: raised first of all, so that nothing of the last one, however much of it reached the disk,
 //! passes for something of the next.
 
-use std::path::Path;
-
-use crate::error::Result;
 use crate::format::address::{GENERATION_COUNT_BITS, Lsn, SegmentId};
 use crate::format::control::{self, TABLE_SEGMENTS};
 use crate::format::lock::{LockWord, Phase, ProcessId};
-use crate::request::damaged;
 use crate::store::Store;
 use crate::sys::words::Words;
 
 /// Epochs that generations and LSNs have room for.
 const EPOCH_LIMIT: u32 = 1 << (32 - GENERATION_COUNT_BITS);
 
-/// Raises the epoch, and frees the lock in it.
-pub fn raise_epoch(log: &Path, store: &Store) -> Result<()> {
+/// Raises the epoch, and frees the lock in it; `false` if there is none left.
+pub fn raise_epoch(store: &Store) -> bool {
     let lock = store.lsn().epoch();
     let word = store.words.checked(control::EPOCH).and_then(|word| u32::try_from(word).ok());
     let generations = (0..TABLE_SEGMENTS)
@@ -23,12 +19,12 @@ pub fn raise_epoch(log: &Path, store: &Store) -> Result<()> {
         .map(|state| state.generation.epoch());
     let next = next_epoch(lock, word.unwrap_or(u32::MAX), generations);
     let (Some(epoch), Some(owner)) = (next, ProcessId::new(0)) else {
-        return Err(damaged(log, "its epochs are used up"));
+        return false;
     };
     store.words.store_checked(control::EPOCH, u64::from(epoch));
     let free = LockWord { phase: Phase::Free, owner, sequence: Lsn::first_of(epoch) };
     store.words.store(control::LOCK, free.encode());
-    Ok(())
+    true
 }
 
 /// An epoch after those of lock, word and generations; `None` if there is none left. Where lock and word

@@ -54,9 +54,11 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// Empties what names nothing, and brings back what was moved to pages that are not durable.
-    pub fn sift(&self) {
+    /// Empties what names nothing, and brings back what was moved to pages that are not durable. `moved` is
+    /// called on the way.
+    pub fn sift(&self, moved: &dyn Fn()) {
         for page in (0..self.pages).map(PageId::new) {
+            tell(page, moved);
             let home = Home::new(page, self.store.geometry.level, self.pages);
             for first in (0..PAGE_SLOTS).step_by(GROUP_SLOTS) {
                 let at = self.store.geometry.slot_at(page, first);
@@ -70,9 +72,10 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// Empties foreign slots, marks duplicates, and counts.
-    pub fn count(&mut self) {
+    /// Empties foreign slots, marks duplicates, and counts. `moved` is called on the way.
+    pub fn count(&mut self, moved: &dyn Fn()) {
         for page in (0..self.pages).map(PageId::new) {
+            tell(page, moved);
             self.count_page(page);
         }
     }
@@ -209,4 +212,11 @@ fn extents(store: &Store) -> Vec<Extent> {
     let lost = Extent { is_lost: true, ..Extent::default() };
     let count = crate::config::segments_in(geometry, in_file + geometry.segment_bytes() - 1);
     (0..count as u16).map(|id| of(SegmentId::new(id)).unwrap_or(lost)).collect()
+}
+
+/// Tells every 16 pages that the pass moves: a slow disk takes a while for more.
+fn tell(page: PageId, moved: &dyn Fn()) {
+    if page.get().is_multiple_of(16) {
+        moved();
+    }
 }

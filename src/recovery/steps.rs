@@ -7,27 +7,40 @@ use super::table::{clear_processes, set_control, set_segments};
 use crate::directory::write_limits;
 use crate::entries::{UnpublishedCopy, index_bytes, unpublished_copies};
 use crate::error::Result;
-use crate::format::LOG_FILE;
 use crate::format::address::SegmentId;
 use crate::format::control;
 use crate::format::identity::Identity;
 use crate::format::page::{PAGE_BYTES, PAGE_SLOTS, PageId, page_limit};
-use crate::request::Request;
 use crate::store::Store;
 use crate::sys::words::Words;
 
-/// Recovers a store; `index_length` is that of the index file, all of it allocated. Without `flush` it is
-/// done on a private copy, and the files stay as they are.
+/// What recovery of the files themselves is given.
+#[derive(Clone, Copy)]
+pub struct Shared<'a> {
+    /// Makes durable what was done so far.
+    pub flush: &'a dyn Fn() -> Result<()>,
+    /// Tells those who wait that it moves.
+    pub moved: &'a dyn Fn(),
+    /// It was last used in this very boot: then the kernel has not forgotten what it could not write.
+    pub same_boot: bool,
+}
+
+/// Recovers a store; `index_length` is that of the index file, all of it allocated. Without `shared` it is
+/// done on a private copy, and the files stay as they are. `false`, and nothing done, if the epochs are used
+/// up. (Nobody takes a new number in a private copy.)
 pub fn recover(
-    request: &Request,
     identity: &Identity,
     store: &Store,
     index_length: u64,
-    flush: Option<&dyn Fn() -> Result<()>>,
-) -> Result<()> {
-    let durable_now = || flush.map_or(Ok(()), |flush| flush());
-    let shared = flush.is_some();
-    raise_epoch(&request.path(LOG_FILE), store)?;
+    shared: Option<Shared<'_>>,
+) -> Result<bool> {
+    let durable_now = || shared.map_or(Ok(()), |shared| (shared.flush)());
+    let moved = || shared.map_or((), |shared| (shared.moved)());
+    let same_boot = shared.is_some_and(|shared| shared.same_boot);
+    let shared = shared.is_some();
+    if !raise_epoch(store) && shared {
+        return Ok(false);
+    }
     durable_now()?;
     write_limits(&store.words, &identity.limits);
     let in_file = pages_in(store, index_length);
@@ -40,21 +53,24 @@ pub fn recover(
     if shared {
         empty_pages(store, pages..in_file);
     }
-    pass.sift();
+    pass.sift(&moved);
     durable_now()?;
-    pass.count();
+    pass.count(&moved);
     let index_granted = index_bytes(in_file);
     if shared && !is_any_segment_free(store, &pass, index_granted) {
-        redo_moves(store, &mut pass, pages);
+        redo_moves(store, &mut pass, pages, &moved);
     }
     durable_now()?;
     set_segments(store, &pass, shared);
     set_control(store, &pass, pages, index_granted);
+    if !same_boot {
+        store.words.store(control::SYNC_FAILED, 0);
+    }
     clear_processes(store, shared);
     durable_now()?;
     store.words.store_checked(control::PAGES_DURABLE, pages);
     store.words.store(control::CREATED, 1);
-    Ok(())
+    Ok(true)
 }
 
 /// The pages that the index has. Where nobody knows how many, no slot can be told from what a split left behind:
@@ -95,10 +111,13 @@ fn is_any_segment_free(store: &Store, pass: &Pass<'_>, index_granted: u64) -> bo
 
 /// Where no segment is free, moves that the end of the other boot cut short are done again, so that one
 /// becomes free.
-fn redo_moves(store: &Store, pass: &mut Pass<'_>, pages: u64) {
+fn redo_moves(store: &Store, pass: &mut Pass<'_>, pages: u64, moved: &dyn Fn()) {
     let mut copies = Vec::new();
     let holds = |segment: SegmentId| pass.live[usize::from(segment.get())] > 0;
-    unpublished_copies(store, pages, holds, |copy| copies.push(copy));
+    unpublished_copies(store, pages, holds, |copy| {
+        copies.push(copy);
+        moved();
+    });
     for UnpublishedCopy { found, old, new } in copies {
         // A second copy of the same.
         if pass.slot(found.page, found.position) != found.slot {

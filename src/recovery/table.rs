@@ -82,7 +82,6 @@ pub fn set_control(store: &Store, pass: &Pass<'_>, pages: u64, index_granted: u6
     words.store(control::INDEX_GRANTED, index_granted);
     words.store(control::SWEEP_DUE, 0);
     words.store(control::DUPLICATE_CURSOR, u64::from(pass.duplicates));
-    words.store(control::SYNC_FAILED, 0);
     let count = |at| Some(store.load(at)).filter(|&count| count < control::COUNT_LIMIT);
     let syncs = count(control::SYNCS_BEGUN).max(count(control::SYNCS_DONE)).unwrap_or(0) + 1;
     words.store(control::ORDERS, count(control::ORDERS).unwrap_or(0));

@@ -24,10 +24,17 @@ use crate::sys::door::{Clock, Files, Locks};
 use crate::sys::memory::Memory;
 use crate::transaction::{Changes, Liveness, Robbed, Transactions};
 
-impl Liveness for Box<dyn Locks> {
+impl Liveness for &dyn Locks {
     fn is_dead(&self, process: ProcessId) -> bool {
         // Where the kernel does not tell, nobody is declared dead.
-        !self.is_locked_elsewhere(process_lock_byte(process)).unwrap_or(true)
+        let byte = process_lock_byte(process);
+        !self.is_locked_elsewhere(byte..byte + 1).unwrap_or(true)
+    }
+}
+
+impl Liveness for Box<dyn Locks> {
+    fn is_dead(&self, process: ProcessId) -> bool {
+        (&**self).is_dead(process)
     }
 }
 
@@ -111,6 +118,11 @@ impl<M: Medium, L: Liveness> Session<M, L> {
     /// The store's directory.
     pub fn directory(&self) -> &Path {
         &self.directory
+    }
+
+    /// How long it waits for the lock.
+    pub fn lock_timeout(&self) -> Duration {
+        self.lock_timeout
     }
 
     /// Makes the names in the directory durable.

@@ -6,11 +6,13 @@
 use std::ffi::OsString;
 use std::fmt::Debug;
 use std::io;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
 use memmap2::MmapRaw;
 
+use super::rights::Rights;
 use super::space::FileSystem;
 use crate::format::address::Millis;
 
@@ -30,8 +32,9 @@ pub type SharedFile = Arc<dyn DiskFile>;
 
 /// Names in directories, and the files behind them.
 pub trait Files: Debug + Send + Sync {
-    /// Makes a directory, private to its user, with its parents; `false` if it was there.
-    fn make_directory(&self, path: &Path) -> io::Result<bool>;
+    /// Makes a directory, with its parents; `false` if it was there. It is private to its user, or open
+    /// to those for whom files of this mode are.
+    fn make_directory(&self, path: &Path, mode: Option<u32>) -> io::Result<bool>;
     /// The file system that a directory is on; `None` if there is something else of that name.
     fn file_system(&self, directory: &Path) -> io::Result<Option<FileSystem>>;
     /// The names in a directory.
@@ -41,15 +44,25 @@ pub trait Files: Debug + Send + Sync {
     /// Opens a regular file; `None` if there is none of that name. Anything else in its place is an
     /// error, and never waited for.
     fn open(&self, path: &Path, write: bool) -> io::Result<Option<SharedFile>>;
-    /// Opens a file, made (readable for its user alone) if there is none.
-    fn open_or_create(&self, path: &Path) -> io::Result<SharedFile>;
+    /// Opens a directory, for what can be asked of it as a whole.
+    fn open_directory(&self, path: &Path) -> io::Result<SharedFile>;
+    /// Opens a file, made if there is none.
+    fn open_or_create(&self, path: &Path, rights: &Rights) -> io::Result<SharedFile>;
+    /// Makes an empty file, open to read and write, in place of what there may be.
+    fn make(&self, path: &Path, rights: &Rights) -> io::Result<SharedFile>;
     /// Opens a file, which must exist, for its locks alone; without `write` only to see what others have
     /// locked, which takes no right to write it.
     fn open_locks(&self, path: &Path, write: bool) -> io::Result<Box<dyn Locks>>;
     /// Replaces `directory/name` by `bytes` as one step that survives a power cut.
-    fn replace(&self, directory: &Path, name: &str, bytes: &[u8]) -> io::Result<()>;
-    /// Puts an empty file, open to read and write, in place of `directory/name`.
-    fn replace_with_empty(&self, directory: &Path, name: &str) -> io::Result<SharedFile>;
+    fn replace(
+        &self,
+        directory: &Path,
+        name: &str,
+        bytes: &[u8],
+        rights: &Rights,
+    ) -> io::Result<()>;
+    /// Puts the file `path`, whose bytes are durable, in place of `directory/name`, as such a step.
+    fn put_in_place(&self, path: &Path, directory: &Path, name: &str) -> io::Result<()>;
     /// Removes a file.
     fn remove_file(&self, path: &Path) -> io::Result<()>;
     /// Removes a directory, if nothing is in it.
@@ -90,6 +103,13 @@ pub trait DiskFile: Debug + Send + Sync {
     /// Inode number and birth time in nanoseconds: what a copy does not have. (A file system without
     /// birth times gives 0 for them.)
     fn file_id(&self) -> io::Result<[u64; 2]>;
+    /// Whether it is what `path` names now.
+    fn is_at(&self, path: &Path) -> io::Result<bool>;
+    /// Asks programs that clean up to pass it by: a shared BSD lock, until it is closed. Fails rather than
+    /// wait.
+    fn hold(&self) -> io::Result<()>;
+    /// Sets the times of last use and change to now, unless they are of the last hour.
+    fn keep_young(&self) -> io::Result<()>;
     /// The file system that it is on.
     fn file_system(&self) -> io::Result<FileSystem>;
     /// Maps `length` bytes, of which it may have fewer.
@@ -105,8 +125,8 @@ pub trait Locks: Debug + Send + Sync {
     fn try_lock(&self, byte: u64) -> io::Result<bool>;
     /// Lets a byte go.
     fn unlock(&self, byte: u64) -> io::Result<()>;
-    /// Whether somebody else has a byte locked (one's own lock is not seen).
-    fn is_locked_elsewhere(&self, byte: u64) -> io::Result<bool>;
+    /// Whether somebody else has one of these bytes locked (one's own locks are not seen).
+    fn is_locked_elsewhere(&self, bytes: Range<u64>) -> io::Result<bool>;
     /// Whether this is the file that `path` names now.
     fn is_at(&self, path: &Path) -> bool;
 }

@@ -1,23 +1,30 @@
 //! The kernel's side of files: their names, their bytes and their mappings.
 
 use std::ffi::OsString;
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{DirBuilderExt, FileExt, FileTypeExt, OpenOptionsExt};
+use std::os::unix::fs::{
+    DirBuilderExt, FileExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt,
+};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use memmap2::{MmapOptions, MmapRaw};
 
 use super::door::{Access, DiskFile, Files, Locks, SharedFile};
 use super::lock::LockFile;
+use super::rights::{self, Rights};
 use super::space::{self, FileSystem};
 
 /// The kernel's files.
 #[derive(Clone, Copy, Debug)]
 pub struct KernelFiles;
+
+/// Times of last use and change within this are left as they are.
+const YOUNG: Duration = Duration::from_secs(3600);
 
 /// One of them.
 #[derive(Debug)]
@@ -30,7 +37,7 @@ impl KernelFile {
 }
 
 impl Files for KernelFiles {
-    fn make_directory(&self, path: &Path) -> io::Result<bool> {
+    fn make_directory(&self, path: &Path, mode: Option<u32>) -> io::Result<bool> {
         if path.is_dir() {
             return Ok(false);
         }
@@ -38,12 +45,17 @@ impl Files for KernelFiles {
             fs::create_dir_all(parent)?;
         }
         match DirBuilder::new().mode(0o700).create(path) {
-            Ok(()) => Ok(true),
+            Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {
-                Ok(false)
+                return Ok(false);
             }
-            Err(error) => Err(error),
+            Err(error) => return Err(error),
         }
+        if let Some(mode) = mode {
+            // Whatever the umask says: it was asked for.
+            fs::set_permissions(path, Permissions::from_mode(rights::mode_of_directory(mode)))?;
+        }
+        Ok(true)
     }
 
     fn file_system(&self, directory: &Path) -> io::Result<Option<FileSystem>> {
@@ -76,32 +88,50 @@ impl Files for KernelFiles {
         }
     }
 
-    fn open_or_create(&self, path: &Path) -> io::Result<SharedFile> {
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false).mode(0o600);
-        options.open(path).map(KernelFile::shared)
+    fn open_directory(&self, path: &Path) -> io::Result<SharedFile> {
+        File::open(path).map(KernelFile::shared)
+    }
+
+    fn open_or_create(&self, path: &Path, rights: &Rights) -> io::Result<SharedFile> {
+        let file = match rights::make(path, rights) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                let mut options = OpenOptions::new();
+                // Made all the same where it is a link that leads to no file yet, or vanished.
+                options.read(true).write(true).create(true).truncate(false).mode(0o600);
+                options.open(path)
+            }
+            made => made,
+        };
+        file.map(KernelFile::shared)
+    }
+
+    fn make(&self, path: &Path, rights: &Rights) -> io::Result<SharedFile> {
+        make_anew(path, rights).map(KernelFile::shared)
     }
 
     fn open_locks(&self, path: &Path, write: bool) -> io::Result<Box<dyn Locks>> {
         Ok(Box::new(LockFile::open(path, write)?))
     }
 
-    fn replace(&self, directory: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+    fn replace(
+        &self,
+        directory: &Path,
+        name: &str,
+        bytes: &[u8],
+        rights: &Rights,
+    ) -> io::Result<()> {
         space::check_length(bytes.len() as u64)?;
-        let temporary = directory.join(format!("{name}.new"));
-        let mut file = new_file(&temporary)?;
+        let (new, old) = (directory.join(format!("{name}.new")), directory.join(name));
+        let mut file = make_anew(&new, rights)?;
         file.write_all(bytes)?;
         file.sync_all()?;
-        fs::rename(&temporary, directory.join(name))?;
+        fs::rename(&new, &old)?;
         self.sync_directory(directory)
     }
 
-    fn replace_with_empty(&self, directory: &Path, name: &str) -> io::Result<SharedFile> {
-        let temporary = directory.join(format!("{name}.new"));
-        let file = new_file(&temporary)?;
-        fs::rename(&temporary, directory.join(name))?;
-        self.sync_directory(directory)?;
-        Ok(KernelFile::shared(file))
+    fn put_in_place(&self, path: &Path, directory: &Path, name: &str) -> io::Result<()> {
+        fs::rename(path, directory.join(name))?;
+        self.sync_directory(directory)
     }
 
     fn remove_file(&self, path: &Path) -> io::Result<()> {
@@ -117,9 +147,12 @@ impl Files for KernelFiles {
     }
 }
 
-fn new_file(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(true).mode(0o600).open(path)
+/// Makes a file where a process that was killed may have left one, perhaps another user's.
+fn make_anew(path: &Path, rights: &Rights) -> io::Result<File> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => rights::make(path, rights),
+    }
 }
 
 /// An error that says what it is, if it is no regular file.
@@ -173,6 +206,35 @@ impl DiskFile for KernelFile {
 
     fn file_id(&self) -> io::Result<[u64; 2]> {
         file_id(&self.0)
+    }
+
+    fn is_at(&self, path: &Path) -> io::Result<bool> {
+        let own = self.0.metadata()?;
+        match fs::metadata(path) {
+            Ok(there) => Ok(there.ino() == own.ino() && there.dev() == own.dev()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn hold(&self) -> io::Result<()> {
+        // SAFETY: a system call on an open descriptor with plain numbers.
+        let status = unsafe { libc::flock(self.0.as_raw_fd(), libc::LOCK_SH | libc::LOCK_NB) };
+        if status == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    }
+
+    fn keep_young(&self) -> io::Result<()> {
+        let found = self.0.metadata()?;
+        let is_young = |time: io::Result<SystemTime>| {
+            // A time to come has no age.
+            time.is_ok_and(|time| time.elapsed().unwrap_or_default() < YOUNG)
+        };
+        if is_young(found.modified()) && is_young(found.accessed()) {
+            return Ok(());
+        }
+        // SAFETY: the descriptor is open; without times the call sets both to now.
+        let status = unsafe { libc::futimens(self.0.as_raw_fd(), std::ptr::null()) };
+        if status == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
     }
 
     fn file_system(&self) -> io::Result<FileSystem> {

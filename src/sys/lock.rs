@@ -8,6 +8,7 @@
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::mem::ManuallyDrop;
+use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -38,14 +39,14 @@ impl LockFile {
         &self,
         command: libc::c_int,
         kind: libc::c_int,
-        byte: u64,
+        bytes: Range<u64>,
     ) -> io::Result<libc::flock> {
         // SAFETY: `flock` is plain numbers, for which zero is a value.
         let mut lock: libc::flock = unsafe { std::mem::zeroed() };
         lock.l_type = kind as libc::c_short;
         lock.l_whence = libc::SEEK_SET as libc::c_short;
-        lock.l_start = byte as libc::off_t;
-        lock.l_len = 1;
+        lock.l_start = bytes.start as libc::off_t;
+        lock.l_len = (bytes.end - bytes.start) as libc::off_t;
         loop {
             // SAFETY: the descriptor is open and `lock` is what the command reads and writes.
             let status = unsafe { libc::fcntl(self.file.as_raw_fd(), command, &mut lock) };
@@ -62,7 +63,7 @@ impl LockFile {
 
 impl Locks for LockFile {
     fn try_lock(&self, byte: u64) -> io::Result<bool> {
-        match self.control(libc::F_OFD_SETLK, libc::F_WRLCK, byte) {
+        match self.control(libc::F_OFD_SETLK, libc::F_WRLCK, byte..byte + 1) {
             Ok(_) => Ok(true),
             Err(error) => match error.raw_os_error() {
                 Some(libc::EAGAIN | libc::EACCES) => Ok(false),
@@ -72,11 +73,11 @@ impl Locks for LockFile {
     }
 
     fn unlock(&self, byte: u64) -> io::Result<()> {
-        self.control(libc::F_OFD_SETLK, libc::F_UNLCK, byte).map(|_| ())
+        self.control(libc::F_OFD_SETLK, libc::F_UNLCK, byte..byte + 1).map(|_| ())
     }
 
-    fn is_locked_elsewhere(&self, byte: u64) -> io::Result<bool> {
-        let lock = self.control(libc::F_OFD_GETLK, libc::F_WRLCK, byte)?;
+    fn is_locked_elsewhere(&self, bytes: Range<u64>) -> io::Result<bool> {
+        let lock = self.control(libc::F_OFD_GETLK, libc::F_WRLCK, bytes)?;
         Ok(i32::from(lock.l_type) != libc::F_UNLCK)
     }
 
@@ -120,11 +121,14 @@ mod tests {
         assert!(one.try_lock(5).unwrap(), "one's own lock is no obstacle");
         assert!(!two.try_lock(5).unwrap());
         assert!(two.try_lock(6).unwrap());
-        assert!(two.is_locked_elsewhere(5).unwrap());
-        assert!(!two.is_locked_elsewhere(6).unwrap());
+        assert!(two.is_locked_elsewhere(5..6).unwrap());
+        assert!(!two.is_locked_elsewhere(6..7).unwrap());
         let look = LockFile::open(file.path(), false).unwrap();
-        assert!(look.is_locked_elsewhere(5).unwrap());
-        assert!(!look.is_locked_elsewhere(7).unwrap());
+        assert!(look.is_locked_elsewhere(5..6).unwrap());
+        assert!(!look.is_locked_elsewhere(7..8).unwrap());
+        assert!(
+            look.is_locked_elsewhere(0..6).unwrap() && !look.is_locked_elsewhere(0..5).unwrap()
+        );
         assert!(look.try_lock(7).is_err());
         drop(one);
         assert!(two.try_lock(5).unwrap());

@@ -258,11 +258,12 @@ mod tests {
     use super::*;
     use crate::sys::door::Files;
     use crate::sys::files::KernelFiles;
+    use crate::sys::rights::Rights;
 
     fn mapping(length: u64, mapped: u64, access: Access) -> Mapping {
         // Its name goes at once.
         let named = tempfile::NamedTempFile::new().unwrap();
-        let file = KernelFiles.open_or_create(named.path()).unwrap();
+        let file = KernelFiles.open_or_create(named.path(), &Rights::default()).unwrap();
         file.set_length(length).unwrap();
         Mapping::new(file, mapped, access).unwrap()
     }

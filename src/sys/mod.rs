@@ -1,7 +1,7 @@
 //! The only door to the operating system, with two sides.
 //!
 //! `door` says what is asked of it, as traits: files and their space, advice on mappings, locks, clock, boot.
-//! `space`, `clock`, `lock` and `files` are the kernel's side, put together in `kernel`; `simulated` is the
+//! `space`, `rights`, `clock`, `lock` and `files` are the kernel's side, put together in `kernel`; `simulated` is the
 //! tests'. `mapping` and `memory` make shared words of mapped files; `fork` and `naps` are needed by both.
 //!
 //! All `unsafe` code of the crate is below this folder. What a port to another platform must replace
@@ -18,6 +18,7 @@ pub mod lock;
 pub mod mapping;
 pub mod memory;
 pub mod naps;
+pub mod rights;
 #[cfg(any(test, feature = "internals"))]
 pub mod simulated;
 pub mod space;

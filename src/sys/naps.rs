@@ -20,6 +20,11 @@ impl Naps {
         Self { begun: Instant::now(), deadline, next: NAPS.0 }
     }
 
+    /// Lets the deadline begin again.
+    pub fn begin_again(&mut self) {
+        self.begun = Instant::now();
+    }
+
     /// Sleeps a little; `false`, at once, if the deadline has passed.
     pub fn nap(&mut self) -> bool {
         if self.begun.elapsed() >= self.deadline {

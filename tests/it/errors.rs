@@ -127,7 +127,7 @@ fn a_newer_version_or_another_magic_is_refused_and_left_untouched() {
                 (true, _) => {
                     // What is no index is made anew, and that is told.
                     let cache = result.unwrap();
-                    assert!(cache.opening().started_empty.is_some() && cache.is_empty());
+                    assert!(cache.opening().began_anew.is_some() && cache.is_empty());
                     continue;
                 }
             };

@@ -194,7 +194,7 @@ fn the_golden_store_lists_exactly_its_entries_after_another_boot() {
     let (_dir, path) = expand();
     let cache =
         FileCache::builder().environment(environment(READ_AT, BOOTS[1])).open(&path).unwrap();
-    assert!(cache.opening().other_boot && cache.opening().started_empty.is_none());
+    assert!(cache.opening().other_boot && cache.opening().began_anew.is_none());
     assert_eq!(listed(&cache), expected_values());
     for (key, value) in expected_values() {
         assert_eq!(cache.get(&key), Some(value), "{key:?}");

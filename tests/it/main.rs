@@ -22,6 +22,7 @@ mod hostile;
 mod limits;
 mod model;
 mod no_free_segment;
+mod opening;
 mod power;
 mod power_cases;
 mod processes;

@@ -5,7 +5,7 @@ use crate::format::address::{Address, Generation, Lsn, Millis};
 use crate::format::check::{CHUNK, COMMITTED, Checker, EXPIRY, HEADER, PAYLOAD};
 use crate::format::control::{COUNT_LIMIT, Geometry};
 use crate::format::lock::{LockWord, OPENING_LOCK_BYTE, PROCESS_LIMIT, Phase, ProcessId};
-use crate::format::lock::{fill_lock_byte, process_lock_byte};
+use crate::format::lock::{PROGRESS_LOCK_BYTE, fill_lock_byte, process_lock_byte};
 use crate::format::page::SPLIT_LOAD_PERCENT;
 use crate::format::page::{GROUP_FACTOR, GROUP_SLOTS, PAGE_BYTES, PAGE_GROUPS, PAGE_SLOTS};
 use crate::format::record::{self, COMMITTED_AT, EXPIRY_AT, HEADER_BYTES, KEY_LIMIT, PAYLOAD_AT};
@@ -37,6 +37,7 @@ fn locks() -> Vec<Table> {
             &[
                 ("process byte of row 5", n(process_lock_byte(owner(5)))),
                 ("opening byte", n(OPENING_LOCK_BYTE)),
+                ("progress byte", n(PROGRESS_LOCK_BYTE)),
                 ("fill byte of hash 0", n(fill_lock_byte(0))),
                 ("fill byte of the highest hash", n(fill_lock_byte(u64::MAX))),
             ],

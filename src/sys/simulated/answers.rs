@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use crate::format::address::Millis;
 use crate::sys::clock::{BOOT_ID_FILE, KernelBoot, KernelClock};
 use crate::sys::door::{Boot, Clock, Environment, Files, Locks, SharedFile};
 use crate::sys::files::KernelFiles;
+use crate::sys::rights::Rights;
 use crate::sys::space::FileSystem;
 
 impl Simulated {
@@ -53,9 +55,9 @@ impl Boot for Simulated {
 }
 
 impl Files for Simulated {
-    fn make_directory(&self, path: &Path) -> io::Result<bool> {
+    fn make_directory(&self, path: &Path, mode: Option<u32>) -> io::Result<bool> {
         self.ask(What::MakeDirectory, path)?;
-        KernelFiles.make_directory(path)
+        KernelFiles.make_directory(path, mode)
     }
 
     fn file_system(&self, directory: &Path) -> io::Result<Option<FileSystem>> {
@@ -79,9 +81,19 @@ impl Files for Simulated {
         Ok(KernelFiles.open(path, write)?.map(|file| shared(self, file, path)))
     }
 
-    fn open_or_create(&self, path: &Path) -> io::Result<SharedFile> {
+    fn open_directory(&self, path: &Path) -> io::Result<SharedFile> {
+        self.ask(What::Open, path)?;
+        Ok(shared(self, KernelFiles.open_directory(path)?, path))
+    }
+
+    fn open_or_create(&self, path: &Path, rights: &Rights) -> io::Result<SharedFile> {
         self.ask(What::Create, path)?;
-        Ok(shared(self, KernelFiles.open_or_create(path)?, path))
+        Ok(shared(self, KernelFiles.open_or_create(path, rights)?, path))
+    }
+
+    fn make(&self, path: &Path, rights: &Rights) -> io::Result<SharedFile> {
+        self.ask(What::Create, path)?;
+        Ok(shared(self, KernelFiles.make(path, rights)?, path))
     }
 
     fn open_locks(&self, path: &Path, write: bool) -> io::Result<Box<dyn Locks>> {
@@ -90,15 +102,24 @@ impl Files for Simulated {
         Ok(Box::new(SimulatedLocks { locks, path: path.to_owned(), side: self.clone() }))
     }
 
-    fn replace(&self, directory: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+    fn replace(
+        &self,
+        directory: &Path,
+        name: &str,
+        bytes: &[u8],
+        rights: &Rights,
+    ) -> io::Result<()> {
         self.ask(What::Replace, &directory.join(name))?;
-        KernelFiles.replace(directory, name, bytes)
+        KernelFiles.replace(directory, name, bytes, rights)
     }
 
-    fn replace_with_empty(&self, directory: &Path, name: &str) -> io::Result<SharedFile> {
-        let path = directory.join(name);
-        self.ask(What::Replace, &path)?;
-        Ok(shared(self, KernelFiles.replace_with_empty(directory, name)?, &path))
+    fn put_in_place(&self, path: &Path, directory: &Path, name: &str) -> io::Result<()> {
+        let old = directory.join(name);
+        self.ask(What::Replace, &old)?;
+        let replaced = std::fs::metadata(&old).map(|old| old.ino());
+        KernelFiles.put_in_place(path, directory, name)?;
+        lock(&self.0.disk).renamed(path, &old, replaced.ok());
+        Ok(())
     }
 
     fn remove_file(&self, path: &Path) -> io::Result<()> {

@@ -1,6 +1,7 @@
 //! Files and their locks on the tests' side.
 
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use memmap2::MmapRaw;
@@ -91,6 +92,21 @@ impl DiskFile for SimulatedFile {
         self.file.file_id()
     }
 
+    fn is_at(&self, path: &Path) -> io::Result<bool> {
+        self.ask(What::FileId)?;
+        self.file.is_at(path)
+    }
+
+    fn hold(&self) -> io::Result<()> {
+        self.ask(What::Lock)?;
+        self.file.hold()
+    }
+
+    fn keep_young(&self) -> io::Result<()> {
+        self.ask(What::SetTimes)?;
+        self.file.keep_young()
+    }
+
     fn file_system(&self) -> io::Result<FileSystem> {
         self.ask(What::FileSystem)?;
         self.file.file_system()
@@ -125,9 +141,9 @@ impl Locks for SimulatedLocks {
         self.locks.unlock(byte)
     }
 
-    fn is_locked_elsewhere(&self, byte: u64) -> io::Result<bool> {
+    fn is_locked_elsewhere(&self, bytes: Range<u64>) -> io::Result<bool> {
         self.side.ask(What::LookAtLock, &self.path)?;
-        self.locks.is_locked_elsewhere(byte)
+        self.locks.is_locked_elsewhere(bytes)
     }
 
     fn is_at(&self, path: &Path) -> bool {
@@ -140,6 +156,7 @@ mod tests {
     use super::*;
     use crate::sys::door::Files;
     use crate::sys::files::KernelFiles;
+    use crate::sys::rights::Rights;
     use crate::sys::simulated::SECTOR;
 
     #[test]
@@ -150,7 +167,7 @@ mod tests {
         std::fs::create_dir(&to).unwrap();
         let path = from.join("log");
         let side = Simulated::default().remembering();
-        let file = KernelFiles.open_or_create(&path).unwrap();
+        let file = KernelFiles.open_or_create(&path, &Rights::default()).unwrap();
         let file = SimulatedFile { file, path: path.clone(), side: side.clone() };
         std::fs::write(&path, [1; 2 * SECTOR]).unwrap();
         file.sync(false).unwrap();

@@ -40,6 +40,7 @@ pub enum What {
     Punch,
     Sync,
     FileId,
+    SetTimes,
     Map,
     Populate,
     Lock,
@@ -266,6 +267,18 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Disk {
+    /// A file took the place of another, whose blocks nobody has any more.
+    pub(super) fn renamed(&mut self, from: &Path, to: &Path, replaced: Option<u64>) {
+        if let Some(versions) = &mut self.versions {
+            let moved = versions.remove(from);
+            versions.remove(to);
+            versions.extend(moved.map(|moved| (to.to_owned(), moved)));
+        }
+        if let (Some(allocated), Some(inode)) = (&mut self.allocated, replaced) {
+            allocated.remove(&inode);
+        }
+    }
+
     /// Takes blocks for a range of a file, or is full.
     pub(super) fn take(&mut self, inode: u64, offset: u64, length: u64) -> io::Result<()> {
         let all = self.blocks.unwrap_or(u64::MAX);
@@ -316,5 +329,7 @@ mod tests {
         disk.leave(1, 0, BLOCK);
         disk.take(2, BLOCK, 1).unwrap();
         assert!(disk.take(9, 0, u64::MAX).is_err());
+        disk.renamed(Path::new("new"), Path::new("old"), Some(1));
+        disk.take(9, 0, BLOCK).unwrap();
     }
 }

@@ -94,7 +94,7 @@ impl Player {
             }
             Err(error) => return Err(TestCaseError::fail(format!("opening: {error}"))),
         };
-        prop_assert!(!handle.opening().created && handle.opening().started_empty.is_none());
+        prop_assert!(!handle.opening().created && handle.opening().began_anew.is_none());
         self.handles.push(handle);
         self.current = self.handles.len() - 1;
         self.refresh();
@@ -141,7 +141,7 @@ impl Player {
         };
         let handle = self.limited(limits).open(self.path()).map_err(fault("a restart"))?;
         prop_assert_eq!(handle.opening().other_boot, boots);
-        prop_assert!(handle.opening().started_empty.is_none());
+        prop_assert!(handle.opening().began_anew.is_none());
         self.over = false;
         self.handles.push(handle);
         self.current = 0;

@@ -71,6 +71,7 @@ pub fn operations(random: &mut Random) -> [Vec<Operation>; 2] {
         operation("put after a sync", &[open, fill, "sync"], &[put], 2).puts(5..6, 2),
         operation("close", &[open, fill], &["close"], 1),
         operation("creation", &[], &[open], 1),
+        operation("beginning anew", &[open, fill, "close", "lose"], &[open], 1),
     ];
     let long = vec![
         operation("page split", &[open, "put 0 184 1 24"], &["put 184 185 1 24"], 12)
@@ -99,7 +100,9 @@ pub fn operations(random: &mut Random) -> [Vec<Operation>; 2] {
         if operation.name == "another boot" {
             operation.rule.boot = 2;
         }
-        operation.rule.recovers = ["creation", "another boot"].contains(&operation.name);
+        operation.rule.begins_anew = operation.name == "beginning anew";
+        operation.rule.recovers =
+            operation.rule.begins_anew || ["creation", "another boot"].contains(&operation.name);
     }
     both
 }

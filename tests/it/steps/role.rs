@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use larder::internals::Simulated;
-use larder::{Builder, FileCache};
+use larder::{Builder, FileCache, OnDamage};
 
 use crate::children::{listen, say};
 use crate::common::value;
@@ -20,6 +20,7 @@ pub fn builder(entries: u64, boot: u64) -> Builder {
         .max_bytes(MAX_BYTES)
         .max_processes(MAX_PROCESSES)
         .segment_size(64 << 10)
+        .on_damage(OnDamage::BeginAnew)
         .environment(Simulated::default().in_boot([7, boot]).environment());
     if entries > 0 { builder.max_entries(entries) } else { builder }
 }
@@ -53,6 +54,10 @@ fn obey(cache: &mut Option<FileCache>, directory: &Path, line: &str) {
     }
     if verb == "close" {
         *cache = None;
+        return;
+    }
+    if verb == "lose" {
+        std::fs::remove_file(directory.join("store")).unwrap();
         return;
     }
     let cache = cache.as_ref().unwrap();

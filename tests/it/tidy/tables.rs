@@ -67,7 +67,10 @@ pub const ORDERS: &[(&str, &[&str])] = &[
             "storms",
         ],
     ),
-    ("src/open", &["source", "reader", "create", "attach", "limits", "opened"]),
+    (
+        "src/open",
+        &["source", "reader", "build", "create", "anew", "attach", "limits", "keep", "opened"],
+    ),
     ("src/policy", &["records", "segments"]),
     (
         "src/reclaim",
@@ -90,6 +93,7 @@ pub const ORDERS: &[(&str, &[&str])] = &[
             "fork",
             "naps",
             "space",
+            "rights",
             "door",
             "clock",
             "lock",
