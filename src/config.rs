@@ -40,6 +40,18 @@ pub enum Durability {
     EachWrite,
 }
 
+/// What a caller of [`crate::FileCache::get_or_insert_with`] does who has waited for another's computation
+/// as long as [`crate::Builder::fill_timeout`] allows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OnFillTimeout {
+    /// Computes the value itself, beside the other.
+    #[default]
+    Compute,
+    /// Fails with `Busy`, so that its thread is free again.
+    Fail,
+}
+
 /// How long an entry lives.
 ///
 /// ```
@@ -98,6 +110,8 @@ pub(crate) struct Options {
     pub segment_size: Option<u64>,
     pub durability: Durability,
     pub lock_timeout: Duration,
+    pub fill_timeout: Duration,
+    pub on_fill_timeout: OnFillTimeout,
     pub create: bool,
     pub read_only: bool,
 }
@@ -113,6 +127,8 @@ impl Default for Options {
             segment_size: None,
             durability: Durability::default(),
             lock_timeout: Duration::from_secs(1),
+            fill_timeout: Duration::from_secs(60),
+            on_fill_timeout: OnFillTimeout::default(),
             create: true,
             read_only: false,
         }

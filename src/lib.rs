@@ -62,7 +62,7 @@ mod transaction;
 mod verify;
 
 pub use cache::{Builder, FileCache, Iter, Keys, Maintenance, Stats, Synced, View};
-pub use config::{Durability, Ttl};
+pub use config::{Durability, OnFillTimeout, Ttl};
 pub use error::{Error, ErrorKind, Result};
 pub use request::Opening;
 pub use verify::Verification;

@@ -3,7 +3,7 @@
 use std::path::{self, Path};
 use std::time::Duration;
 
-use crate::config::{self, Durability, Options};
+use crate::config::{self, Durability, OnFillTimeout, Options};
 use crate::error::{Error, ErrorKind, Result};
 use crate::request::Request;
 use crate::sys::door::Environment;
@@ -55,6 +55,21 @@ impl Builder {
     /// wrong nanoseconds): 1 second unless said otherwise. Then the write fails with `Busy`.
     pub fn lock_timeout(mut self, time: Duration) -> Self {
         self.options.lock_timeout = time;
+        self
+    }
+
+    /// How long a caller of [`crate::FileCache::get_or_insert_with`] waits for another who computes the
+    /// same value: 60 seconds unless said otherwise; [`Duration::MAX`] is for ever, zero hardly at all.
+    /// Then it does what [`Builder::on_fill_timeout`] says. Choose more than the slowest computation takes.
+    pub fn fill_timeout(mut self, time: Duration) -> Self {
+        self.options.fill_timeout = time;
+        self
+    }
+
+    /// What a caller does after [`Builder::fill_timeout`]: it computes the value itself unless said
+    /// otherwise.
+    pub fn on_fill_timeout(mut self, choice: OnFillTimeout) -> Self {
+        self.options.on_fill_timeout = choice;
         self
     }
 

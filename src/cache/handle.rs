@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::builder::Builder;
 use super::process::Process;
+use crate::config::Options;
 use crate::error::Result;
 use crate::format::control;
 use crate::open;
@@ -123,6 +124,11 @@ impl FileCache {
             Some(process) => process.successor(&|| self.open_again(Some(Duration::ZERO))),
             None => self.inner.process.get_or_make(|_| self.open_again(None)),
         }
+    }
+
+    /// What this handle was opened with.
+    pub(super) fn options(&self) -> &Options {
+        &self.inner.request.options
     }
 
     /// Opens the store as it is by now.

@@ -10,7 +10,7 @@ use crate::format::record::encode_committed;
 use crate::format::segment::{LIVE, Live};
 use crate::format::slot::Slot;
 use crate::session::{Count, Decision, Session};
-use crate::store::{Spot, Store, committed_at};
+use crate::store::{Record, Spot, Store, committed_at};
 use crate::transaction::Changes;
 
 /// A record that is written and waits to be published.
@@ -24,6 +24,9 @@ pub struct Publication {
     pub units: u32,
     /// When it expires.
     pub expiry: Millis,
+    /// Of a computed value: the newest clear when its computation began. It takes no entry's place, and is not
+    /// stored after another clear.
+    pub computed_after: Option<Lsn>,
 }
 
 /// What came of it.
@@ -39,6 +42,8 @@ pub enum Publishing {
     Closed,
     /// All slots are taken by what a split moved and no sync covered yet.
     NeedsSync,
+    /// The value was computed for a key that has an entry by now, or for a store that was cleared since.
+    Superseded,
 }
 
 /// Publishes a record in place of the entry that was `located`, if there is one; nothing is changed
@@ -64,7 +69,7 @@ pub fn publish(session: &Session, located: &Located, new: &Publication) -> Resul
     }
     let change = Change { located, target, new };
     let outcome = session.transact(|lsn, changes| {
-        if let Some(obstacle) = obstacle(store, lsn, &change) {
+        if let Some(obstacle) = obstacle(session, lsn, &change) {
             return Decision::Leave(obstacle);
         }
         replace(store, changes, lsn, &change);
@@ -85,12 +90,16 @@ struct Change<'a> {
 
 /// What is in the way of a publication, asked under the lock whose transaction is `lsn`.
 #[inline]
-fn obstacle(store: &Store, lsn: Lsn, change: &Change<'_>) -> Option<Publishing> {
+fn obstacle(session: &Session, lsn: Lsn, change: &Change<'_>) -> Option<Publishing> {
     let Change { located, target, new } = *change;
+    let store = &session.store;
     let (Target::Vacant(slot) | Target::Overflow(slot)) = target;
     let is_new = located.entry.is_none();
     if !located.still_holds(store, lsn, slot) || (is_new && !may_take(store, target)) {
         return Some(Publishing::Changed);
+    }
+    if new.computed_after.is_some_and(|clear| is_superseded(session, located, clear)) {
+        return Some(Publishing::Superseded);
     }
     if !store.still_takes(new.spot) {
         return Some(Publishing::Closed);
@@ -98,6 +107,15 @@ fn obstacle(store: &Store, lsn: Lsn, change: &Change<'_>) -> Option<Publishing> 
     let adds = is_new && matches!(target, Target::Vacant(_));
     (adds && store.load(control::ENTRIES) >= store.load(control::MAX_ENTRIES))
         .then_some(Publishing::AtLimit)
+}
+
+/// Whether a value that was computed after `clear` is too late: somebody stored another one, or cleared the
+/// store. (What was stored and removed meanwhile leaves no trace.)
+#[cold]
+fn is_superseded(session: &Session, located: &Located, clear: Lsn) -> bool {
+    let cleared = session.store.cleared();
+    let is_current = |record: &Record| record.is_current(cleared, || session.now());
+    cleared != clear || located.entry.as_ref().is_some_and(|(_, record)| is_current(record))
 }
 
 /// Adds the words of a publication to `changes`. They are stored in this order: the record is committed

@@ -38,3 +38,4 @@ mod tidy;
 mod time;
 mod untouched;
 mod vandal;
+mod waiting;

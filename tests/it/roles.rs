@@ -31,6 +31,7 @@ fn a_child_plays_its_role() {
         "limited" => crate::full::limited(directory, seed),
         "counted" => crate::system_calls::counted(directory, seed),
         "moved about" => crate::surroundings::moved_about(directory),
+        "late filler" => crate::waiting::late_filler(directory),
         "ending" => crate::surroundings::ending(directory),
         "power load" => crate::real_power::load(directory, seed),
         #[cfg(target_arch = "x86_64")]
