@@ -2,7 +2,7 @@
 
 use super::duplicates::resolve_duplicates;
 use super::locate::{Located, Target};
-use super::release::release;
+use super::release::{release, release_older, thin_out};
 use crate::error::Result;
 use crate::format::address::{Lsn, Millis};
 use crate::format::control;
@@ -51,6 +51,9 @@ pub enum Publishing {
 pub fn publish(session: &Session, located: &Located, new: &Publication) -> Result<Publishing> {
     let store = &session.store;
     session.widen_expiry(new.spot, new.expiry);
+    if thin_out(session, located)? {
+        return Ok(Publishing::Changed);
+    }
     let target = match &located.entry {
         Some((found, _)) => Target::Vacant(*found),
         None => match located.target(store) {
@@ -127,6 +130,7 @@ fn replace(store: &Store, changes: &mut Changes, lsn: Lsn, change: &Change<'_>) 
     let Spot { segment, generation, address, .. } = new.spot;
     changes.set(committed_at(address), encode_committed(store.checker(new.spot), lsn));
     // First what goes, then what comes: both may be in the same segment.
+    release_older(store, changes, located);
     let mut frequency = 0;
     match (&located.entry, target) {
         (Some((found, record)), _) => {
@@ -137,11 +141,6 @@ fn replace(store: &Store, changes: &mut Changes, lsn: Lsn, change: &Change<'_>) 
             release(store, changes, found, store.record(found.slot).as_ref());
         }
         (None, Target::Vacant(_)) => {}
-    }
-    for (found, record) in &located.older {
-        if changes.has_room(8) {
-            release(store, changes, *found, Some(record));
-        }
     }
     let index = store.index();
     let (Target::Vacant(found) | Target::Overflow(found)) = target;
