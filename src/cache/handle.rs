@@ -148,8 +148,9 @@ impl FileCache {
         &self.inner.request.directory
     }
 
-    /// Entries in the cache, over all processes. May count expired ones until they are collected;
-    /// equals what [`FileCache::iter`] yields once upkeep is done. Constant time.
+    /// Entries in the cache, over all processes. Counts expired ones until they are collected: right after
+    /// [`FileCache::maintain`] it is what [`FileCache::iter`] gives, unless others change the cache or something
+    /// expires in between. Constant time.
     pub fn len(&self) -> u64 {
         self.process().map_or(0, |process| {
             let store = &process.session.store;
