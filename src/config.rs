@@ -52,7 +52,12 @@ pub enum OnFillTimeout {
     Fail,
 }
 
-/// How long an entry lives.
+/// How long an entry lives, by the clock of the machine.
+///
+/// Where that clock is set back, what had expired may be served once more, until its time has come again. But an
+/// entry that expires is a miss while it seems to have been stored more than five minutes in the future.
+/// So whichever way clocks are set, none is served that is older than its time to live by the clock as
+/// it is then. Entries that never expire ask no clock.
 ///
 /// ```
 /// use std::time::Duration;

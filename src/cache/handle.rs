@@ -150,7 +150,8 @@ impl FileCache {
 
     /// Entries in the cache, over all processes. Counts expired ones until they are collected: right after
     /// [`FileCache::maintain`] it is what [`FileCache::iter`] gives, unless others change the cache or something
-    /// expires in between. Constant time.
+    /// expires in between. (Entries that a clock far ahead has stored, see [`crate::Ttl`], are counted until they
+    /// expire, or their space is wanted.) Constant time.
     pub fn len(&self) -> u64 {
         self.process().map_or(0, |process| {
             let store = &process.session.store;

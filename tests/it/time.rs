@@ -337,3 +337,47 @@ fn after_maintain_the_length_is_what_an_iterator_gives_by_the_real_clock_too() {
         assert_eq!(cache.len(), 1, "{:?}", cache.stats());
     }
 }
+
+#[test]
+fn what_was_stored_under_a_clock_far_ahead_is_not_trusted_unless_it_never_expires() {
+    const MINUTE: u64 = 60_000;
+    let store = Timed::new(FileCache::builder().max_bytes(4 << 20));
+    let day = START + 24 * 60 * MINUTE;
+    store.set(day);
+    store.put(1, 50, Duration::from_millis(MINUTE));
+    store.put(2, 50, Ttl::Never);
+    assert!(store.has(1) && store.has(2));
+    for (now, there) in [
+        (START, false),
+        (day - 6 * MINUTE, false),
+        // Clocks are set by a little now and then.
+        (day - 4 * MINUTE, true),
+        (day + MINUTE, false),
+    ] {
+        store.set(now);
+        assert_eq!(
+            store.has(1),
+            there,
+            "{} s after it was stored",
+            (now as i64 - day as i64) / 1000
+        );
+        assert!(store.has(2));
+    }
+    // Stored anew, it counts at once.
+    store.set(START);
+    let computed = store.cache.get_or_insert_with(1u64.to_le_bytes(), || value(1, 1, 50)).unwrap();
+    assert_eq!(check(1, &computed), 1);
+    store.put(3, 50, Duration::from_millis(MINUTE));
+    assert!(store.has(1) && store.has(3));
+}
+
+#[test]
+fn a_clock_that_is_set_back_does_not_revive_what_was_stored_later() {
+    let store = Timed::new(FileCache::builder().max_bytes(4 << 20));
+    store.put(1, 50, Duration::from_secs(60));
+    store.pass(61_000);
+    assert!(!store.has(1));
+    store.set(START - 301_000);
+    assert!(!store.has(1) && store.cache.iter().next().is_none());
+    assert!(!store.cache.remove(1u64.to_le_bytes()).unwrap());
+}
