@@ -88,7 +88,7 @@ impl FileCache {
         };
         let clear = process.session.store.cleared();
         // The one before us may have stored it between our look and our turn.
-        if let Some(value) = self.peek(key) {
+        if let Some(value) = self.peek_again(key) {
             return Ok(value);
         }
         let value = compute()?;
@@ -115,7 +115,7 @@ impl FileCache {
                 Turn::Nap => naps.nap(),
                 Turn::Circle => return Err(circle(process)),
             };
-            if let Some(value) = self.peek(key) {
+            if let Some(value) = self.peek_again(key) {
                 return Ok(Awaited::Value(value));
             }
             match on_fill_timeout {
@@ -133,7 +133,7 @@ impl FileCache {
     fn keep(&self, key: &[u8], value: Vec<u8>, clear: Lsn) -> Vec<u8> {
         let newer = match self.insert_computed(key, &value, clear) {
             Ok(true) => return value,
-            Ok(false) => self.peek(key),
+            Ok(false) => self.peek_again(key),
             Err(_) => None,
         };
         newer.unwrap_or_else(|| {

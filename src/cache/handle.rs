@@ -1,5 +1,6 @@
 //! The handle: [`FileCache`], how it is opened, and how it finds this process's part of it.
 
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -42,12 +43,11 @@ use crate::verify::{self, Verification};
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct FileCache {
     inner: Arc<Inner>,
 }
 
-#[derive(Debug)]
 struct Inner {
     request: Request,
     opening: Opening,
@@ -62,6 +62,20 @@ pub struct Synced {
     pub took: Duration,
     /// The newest of the store's syncs that are done, as a number that rises.
     pub syncs: u64,
+}
+
+impl fmt::Debug for FileCache {
+    /// The directory; and the limits, unless this is a forked child that has not attached yet.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("FileCache");
+        shown.field("directory", &self.directory());
+        if let Some(process) = self.inner.process.get() {
+            let store = &process.session.store;
+            shown.field("max_entries", &store.load(control::MAX_ENTRIES));
+            shown.field("max_bytes", &store.load(control::MAX_BYTES));
+        }
+        shown.finish_non_exhaustive()
+    }
 }
 
 impl Builder {

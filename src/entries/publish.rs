@@ -10,7 +10,7 @@ use crate::format::record::encode_committed;
 use crate::format::segment::{LIVE, Live};
 use crate::format::slot::Slot;
 use crate::session::{Count, Decision, Session};
-use crate::store::{Record, Spot, Store, committed_at};
+use crate::store::{Spot, Store, committed_at};
 use crate::transaction::Changes;
 
 /// A record that is written and waits to be published.
@@ -50,10 +50,13 @@ pub enum Publishing {
 /// unless the answer says that it is published.
 pub fn publish(session: &Session, located: &Located, new: &Publication) -> Result<Publishing> {
     let store = &session.store;
-    session.widen_expiry(new.spot, new.expiry);
+    if new.computed_after.is_some() && has_value(session, located) {
+        return Ok(Publishing::Superseded);
+    }
     if thin_out(session, located)? {
         return Ok(Publishing::Changed);
     }
+    session.widen_expiry(new.spot, new.expiry);
     let target = match &located.entry {
         Some((found, _)) => Target::Vacant(*found),
         None => match located.target(store) {
@@ -72,7 +75,7 @@ pub fn publish(session: &Session, located: &Located, new: &Publication) -> Resul
     }
     let change = Change { located, target, new };
     let outcome = session.transact(|lsn, changes| {
-        if let Some(obstacle) = obstacle(session, lsn, &change) {
+        if let Some(obstacle) = obstacle(store, lsn, &change) {
             return Decision::Leave(obstacle);
         }
         replace(store, changes, lsn, &change);
@@ -93,15 +96,14 @@ struct Change<'a> {
 
 /// What is in the way of a publication, asked under the lock whose transaction is `lsn`.
 #[inline]
-fn obstacle(session: &Session, lsn: Lsn, change: &Change<'_>) -> Option<Publishing> {
+fn obstacle(store: &Store, lsn: Lsn, change: &Change<'_>) -> Option<Publishing> {
     let Change { located, target, new } = *change;
-    let store = &session.store;
     let (Target::Vacant(slot) | Target::Overflow(slot)) = target;
     let is_new = located.entry.is_none();
     if !located.still_holds(store, lsn, slot) || (is_new && !may_take(store, target)) {
         return Some(Publishing::Changed);
     }
-    if new.computed_after.is_some_and(|clear| is_superseded(session, located, clear)) {
+    if new.computed_after.is_some_and(|clear| store.cleared() != clear) {
         return Some(Publishing::Superseded);
     }
     if !store.still_takes(new.spot) {
@@ -112,13 +114,14 @@ fn obstacle(session: &Session, lsn: Lsn, change: &Change<'_>) -> Option<Publishi
         .then_some(Publishing::AtLimit)
 }
 
-/// Whether a value that was computed after `clear` is too late: somebody stored another one, or cleared the
-/// store. (What was stored and removed meanwhile leaves no trace.)
+/// Whether a key has a value: current, and whole. (What was stored and removed again leaves no trace.)
 #[cold]
-fn is_superseded(session: &Session, located: &Located, clear: Lsn) -> bool {
-    let cleared = session.store.cleared();
-    let is_current = |record: &Record| record.is_current(cleared, || session.now());
-    cleared != clear || located.entry.as_ref().is_some_and(|(_, record)| is_current(record))
+fn has_value(session: &Session, located: &Located) -> bool {
+    let store = &session.store;
+    located.entry.as_ref().is_some_and(|(_, record)| {
+        record.is_current(store.cleared(), || session.now())
+            && record.read_all(store, &mut Vec::new())
+    })
 }
 
 /// Adds the words of a publication to `changes`. They are stored in this order: the record is committed
