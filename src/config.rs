@@ -208,6 +208,19 @@ impl Options {
         Ok(layout)
     }
 
+    /// Which options an existing store does not follow, since it is cut already.
+    pub fn not_applied(&self, geometry: &Geometry) -> Option<String> {
+        let differs = |name: &str, asked: Option<u64>, has: u64| {
+            let asked = asked.filter(|asked| *asked != has)?;
+            Some(format!("{name} is {has} here, not {asked}"))
+        };
+        let segments = differs("segment_size", self.segment_size, geometry.segment_bytes());
+        let asked = self.max_processes.map(u64::from);
+        let processes = differs("max_processes", asked, geometry.max_processes.into());
+        let all: Vec<String> = segments.into_iter().chain(processes).collect();
+        (!all.is_empty()).then(|| all.join(", and "))
+    }
+
     /// The limits of an existing store once this opener's are set; `None` if they stay.
     pub fn change(
         &self,

@@ -19,6 +19,8 @@ pub struct Opening {
     pub other_boot: bool,
     /// Why the store begins empty though there was one.
     pub started_empty: Option<String>,
+    /// Which options do not hold, because only a new store takes them and this one was made with others.
+    pub not_applied: Option<String>,
 }
 
 /// Where a store is and how it was asked for.
@@ -89,12 +91,8 @@ pub fn newer(path: &Path, version: u32) -> Error {
 
 /// A file of the store that is not what it should be.
 pub fn damaged(path: &Path, what: &str) -> Error {
-    Error::new(
-        ErrorKind::Damaged,
-        path,
-        what,
-        "Put the right file back, or delete the directory to start with an empty cache.",
-    )
+    let next = "Put the right file back, or delete the directory to start with an empty cache.";
+    Error::new(ErrorKind::Damaged, path, what, next)
 }
 
 /// Something stands where a file of the store should be, or it cannot be opened.

@@ -74,7 +74,8 @@ impl Builder {
     }
 
     /// Processes that may use a new store at a time, from 1 to 1,024, which is the default. Each
-    /// takes 1 KiB of disk while attached.
+    /// takes 1 KiB of disk while attached. An existing store keeps what it has, and
+    /// [`crate::Opening::not_applied`] says so.
     pub fn max_processes(mut self, processes: u16) -> Self {
         self.options.max_processes = Some(processes);
         self
@@ -87,7 +88,8 @@ impl Builder {
     }
 
     /// For experts: bytes of a segment in a new store, a power of two from 64 KiB to 256 MiB. The
-    /// largest entry is what fits one. By default the limit makes 16 to 80 segments.
+    /// largest entry is what fits one. By default the limit makes 16 to 80 segments. An existing store keeps
+    /// what it has, and [`crate::Opening::not_applied`] says so.
     pub fn segment_size(mut self, bytes: u64) -> Self {
         self.options.segment_size = Some(bytes);
         self

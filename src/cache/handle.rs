@@ -87,7 +87,7 @@ impl Builder {
     /// - `InvalidOption`: an option that cannot be met; the message names what can.
     /// - `NotAStore`: other files are in the directory, or there is none and `create(false)`.
     /// - `NewerVersion`: a later larder wrote it. Nothing is touched.
-    /// - `Damaged`: a file is missing, damaged or another store's. Nothing is touched.
+    /// - `Damaged`: a file of a store is missing, damaged or another store's. Nothing is touched.
     /// - `Unsupported`: a network file system or FUSE.
     /// - `Full`: the disk has no room for an empty store.
     /// - `Busy`: as many processes as may be are attached, or another process is creating, recovering or

@@ -46,6 +46,16 @@ struct Written {
     publication: Publication,
 }
 
+/// How the publishing of a record ended.
+enum Published {
+    /// It is the key's entry.
+    Stored,
+    /// It was computed, and is not wanted any more.
+    Superseded,
+    /// It has to be written elsewhere.
+    Closed,
+}
+
 impl Process {
     /// Prepares an entry, and asks for the memory that its lookup will read.
     #[inline]
@@ -67,15 +77,18 @@ impl Process {
             let published = self.publish(writer, prepared, &mut written);
             self.session.written(Writing::Put);
             match published? {
-                Publishing::Closed => {}
-                Publishing::Superseded => return Ok(false),
-                _ => {
+                Published::Stored => {
                     self.stored(writer, prepared);
                     return Ok(true);
                 }
+                Published::Superseded => return Ok(false),
+                Published::Closed => {}
             }
         }
-        Err(self.session.busy("other processes reuse every segment as soon as it is written"))
+        Err(self.session.busy(
+            "other processes reuse every segment as soon as it is written",
+            "Try again, with fewer writers at a time or a larger max_bytes.",
+        ))
     }
 
     /// What a record that is stored now for such a time holds beside key and value.
@@ -132,14 +145,16 @@ impl Process {
         writer: &mut Writer,
         prepared: &Prepared<'_>,
         written: &mut Written,
-    ) -> Result<Publishing> {
+    ) -> Result<Published> {
         let Written { located, publication } = written;
         loop {
             match entries::publish(&self.session, located, publication)? {
+                Publishing::Published(_) => return Ok(Published::Stored),
+                Publishing::Closed => return Ok(Published::Closed),
+                Publishing::Superseded => return Ok(Published::Superseded),
                 Publishing::Changed => {}
                 Publishing::AtLimit => self.evict_one(writer)?,
                 Publishing::NeedsSync => self.sync()?,
-                end => return Ok(end),
             }
             *located = entries::locate(&self.session.store, prepared.hash, prepared.key);
         }
@@ -289,7 +304,7 @@ mod tests {
         let cache = FileCache::open(dir.path().join("c")).unwrap();
         let process = cache.process().unwrap();
         cache.insert("key", "value").unwrap();
-        process.defer(process.session.busy("upkeep"));
+        process.defer(process.session.busy("upkeep", "Try again."));
         assert_eq!(cache.get("key").as_deref(), Some(&b"value"[..]));
         assert_eq!(cache.stats().upkeep_errors, 1);
         assert_eq!(cache.maintain().unwrap_err().kind(), ErrorKind::Busy);

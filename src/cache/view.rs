@@ -16,6 +16,9 @@ use crate::sys::fork;
 /// views cannot keep the cache from reusing its space.
 const PINNED_PART: u32 = 4;
 
+/// Bytes that are copied sooner than their segment is pinned.
+const COPIED_LENGTH: u32 = 4096;
+
 /// A value, read in place where that is possible.
 ///
 /// It stays as it was however the entry changes: while a view lives, the segment it is in is not
@@ -56,12 +59,15 @@ impl FileCache {
     }
 
     /// Whether a key is there and has not expired: whether [`FileCache::get`] would find it. Does not count as
-    /// use. Costs a checksum of the entry, as a view does, and copies nothing where a view is in place.
+    /// use. Costs a checksum of the entry, as a view does; a large value is not copied where a view is in place.
     pub fn contains_key(&self, key: impl AsRef<[u8]>) -> bool {
         let key = key.as_ref();
         let Ok(process) = self.process() else { return false };
         let mut copy = Vec::new();
         let seen = process.look_up(key, |found, record| {
+            if record.shape.value <= COPIED_LENGTH {
+                return record.read_value(&process.session.store, key, &mut copy).then_some(());
+            }
             self.view_of(process, key, (found, record), &mut copy).map(drop)
         });
         seen.is_some()

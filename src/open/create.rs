@@ -4,12 +4,13 @@
 //! left behind is made anew; what is not larder's is left alone.
 
 use std::ffi::OsStr;
+use std::io;
 
 use crate::config::{self, Layout};
 use crate::directory::{
     OpeningLock, origin, write_header, write_identity, write_limits, write_origin,
 };
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::format::address::{Lsn, Millis};
 use crate::format::control::{self, Geometry, ROWS_OFFSET};
 use crate::format::identity::Identity;
@@ -38,7 +39,7 @@ pub fn create(request: &Request, file_system: FileSystem) -> Result<bool> {
     refuse_alien(request)?;
     refuse_whole(request)?;
     loop {
-        files.open_or_create(&path).map_err(|error| unusable(&path, error))?;
+        files.open_or_create(&path).map_err(|error| in_the_way(request, LOG_FILE, error))?;
         let locks = files.open_locks(&path, true).map_err(|error| unusable(&path, error))?;
         let _lock = OpeningLock::acquire(&*locks, &path, request.options.lock_timeout)?;
         if !locks.is_at(&path) {
@@ -169,8 +170,8 @@ fn refuse_whole(request: &Request) -> Result<()> {
 
 fn refuse_whole_file(request: &Request, name: &str) -> Result<()> {
     let path = request.path(name);
-    let Some(file) = request.files().open(&path, false).map_err(|error| unusable(&path, error))?
-    else {
+    let found = request.files().open(&path, false);
+    let Some(file) = found.map_err(|error| in_the_way(request, name, error))? else {
         return Ok(());
     };
     let head = file.read_small(64).map_err(|error| Error::io(&path, "cannot read it", error))?;
@@ -192,6 +193,18 @@ fn refuse_whole_file(request: &Request, name: &str) -> Result<()> {
         ));
     }
     Ok(())
+}
+
+/// Something that is no file has the name of one, in a directory without a store: then it is nothing of larder's.
+fn in_the_way(request: &Request, name: &str, error: io::Error) -> Error {
+    let error = unusable(&request.path(name), error);
+    match error.kind() {
+        ErrorKind::Damaged => request.not_a_store(
+            &format!("what is there by the name {name:?} is no file of larder"),
+            "Choose an empty or a new directory.",
+        ),
+        _ => error,
+    }
 }
 
 /// The control words of a store with nothing in it.

@@ -71,6 +71,7 @@ fn begin(
     file_system: FileSystem,
     mut opening: Opening,
 ) -> Result<Opened> {
+    opening.not_applied = request.options.not_applied(&identity.geometry());
     let (store, attachment, source) = if request.options.read_only {
         let (store, source) = read(request, &identity, &mut opening)?;
         (store, None, source)

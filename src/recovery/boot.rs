@@ -9,14 +9,14 @@ use crate::directory::{
     IndexFile, is_attached, is_in_order, map, open_index, open_log, origin, write_header,
     write_origin,
 };
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::format::control::{self, Geometry, ROWS_OFFSET, STATES_OFFSET};
 use crate::format::identity::Identity;
 use crate::format::intent::WordAt;
 use crate::format::page::PAGE_BYTES;
 use crate::format::segment::ROW_BYTES;
 use crate::format::{INDEX_FILE, LOG_FILE};
-use crate::request::{Opening, Request, damaged};
+use crate::request::{Opening, Request};
 use crate::store::Store;
 use crate::sys::door::{Access, DiskFile, SharedFile};
 use crate::sys::words::Words;
@@ -104,7 +104,12 @@ fn refuse_if_used(
 }
 
 fn index_in_use(request: &Request) -> Error {
-    damaged(&request.path(INDEX_FILE), "the file is missing or damaged while the store is in use")
+    Error::new(
+        ErrorKind::Damaged,
+        &request.path(INDEX_FILE),
+        "it is missing or damaged, or as of another boot, while the store is in use",
+        "Let all who use the cache close it, and open it again: then it begins with an empty index.",
+    )
 }
 
 /// A new index file in place of one that is of no use.

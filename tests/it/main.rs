@@ -19,6 +19,7 @@ mod fuzz;
 mod golden;
 mod hostile;
 mod limits;
+mod messages;
 mod model;
 mod no_free_segment;
 mod power;

@@ -25,6 +25,7 @@ fn a_child_plays_its_role() {
         "fuzzed" => crate::corpus::fuzzed(seed),
         "forged" => crate::forged::forged(seed),
         "nobody" => crate::errors::nobody(directory),
+        "nowhere" => crate::messages::nowhere(directory),
         "idler" => crate::errors::idler(directory),
         "failing" => crate::faults::failing(directory, seed),
         "filled" => crate::full::filled(directory, seed),
