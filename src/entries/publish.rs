@@ -50,11 +50,10 @@ pub enum Publishing {
 /// unless the answer says that it is published.
 pub fn publish(session: &Session, located: &Located, new: &Publication) -> Result<Publishing> {
     let store = &session.store;
-    if new.computed_after.is_some() && has_value(session, located) {
-        return Ok(Publishing::Superseded);
-    }
-    if thin_out(session, located)? {
-        return Ok(Publishing::Changed);
+    if (new.computed_after.is_some() || !located.older.is_empty())
+        && let Some(end) = before_publishing(session, located, new)?
+    {
+        return Ok(end);
     }
     session.widen_expiry(new.spot, new.expiry);
     let target = match &located.entry {
@@ -114,8 +113,21 @@ fn obstacle(store: &Store, lsn: Lsn, change: &Change<'_>) -> Option<Publishing> 
         .then_some(Publishing::AtLimit)
 }
 
-/// Whether a key has a value: current, and whole. (What was stored and removed again leaves no trace.)
+/// What ends a publication before it has begun: a value for which a computed one comes too late, or older versions
+/// that had to go first.
 #[cold]
+fn before_publishing(
+    session: &Session,
+    located: &Located,
+    new: &Publication,
+) -> Result<Option<Publishing>> {
+    if new.computed_after.is_some() && has_value(session, located) {
+        return Ok(Some(Publishing::Superseded));
+    }
+    Ok(thin_out(session, located)?.then_some(Publishing::Changed))
+}
+
+/// Whether a key has a value: current, and whole. (What was stored and removed again leaves no trace.)
 fn has_value(session: &Session, located: &Located) -> bool {
     let store = &session.store;
     located.entry.as_ref().is_some_and(|(_, record)| {
@@ -133,7 +145,9 @@ fn replace(store: &Store, changes: &mut Changes, lsn: Lsn, change: &Change<'_>) 
     let Spot { segment, generation, address, .. } = new.spot;
     changes.set(committed_at(address), encode_committed(store.checker(new.spot), lsn));
     // First what goes, then what comes: both may be in the same segment.
-    release_older(store, changes, located);
+    if !located.older.is_empty() {
+        release_older(store, changes, located);
+    }
     let mut frequency = 0;
     match (&located.entry, target) {
         (Some((found, record)), _) => {

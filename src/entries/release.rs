@@ -48,7 +48,7 @@ const OLDER_LIMIT: usize = 2;
 
 /// Takes older versions away that are too many to go in one transaction with the newest. `true` if there were
 /// any: then the key is to be located again.
-#[inline]
+#[cold]
 pub fn thin_out(session: &Session, located: &Located) -> Result<bool> {
     let Some(too_many) = located.older.get(OLDER_LIMIT..) else { return Ok(false) };
     for (found, record) in too_many {
@@ -59,7 +59,7 @@ pub fn thin_out(session: &Session, located: &Located) -> Result<bool> {
 
 /// Adds to `changes` that the older versions of a key go. They go before the newest or with it, never after
 /// it: else one of them would be the key's entry again.
-#[inline]
+#[cold]
 pub fn release_older(store: &Store, changes: &mut Changes, located: &Located) {
     for (found, record) in located.older.iter().take(OLDER_LIMIT) {
         release(store, changes, *found, Some(record));

@@ -156,7 +156,8 @@ fn what_has_the_name_of_a_file_and_is_none_makes_a_directory_no_damaged_store() 
 fn damage_names_its_file_and_is_the_only_cause_to_delete_anything() {
     let place = Place::new();
     let other = Place::new();
-    let damage: [(&str, &dyn Fn(&Path)); 6] = [
+    type Harm<'a> = &'a dyn Fn(&Path);
+    let damage: [(&str, Harm<'_>); 6] = [
         ("log", &|log| fs::remove_file(log).unwrap()),
         ("log", &|log| fs::write(log, "cut").unwrap()),
         ("log", &|log| _ = fs::copy(other.file("log"), log).unwrap()),
