@@ -61,6 +61,21 @@ impl Builder {
     /// How long a caller of [`crate::FileCache::get_or_insert_with`] waits for another who computes the
     /// same value: 60 seconds unless said otherwise; [`Duration::MAX`] is for ever, zero hardly at all.
     /// Then it does what [`Builder::on_fill_timeout`] says. Choose more than the slowest computation takes.
+    ///
+    /// ```
+    /// # fn main() -> larder::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("cache");
+    /// use std::time::Duration;
+    /// use larder::{FileCache, OnFillTimeout};
+    ///
+    /// let cache = FileCache::builder()
+    ///     .fill_timeout(Duration::from_secs(5))
+    ///     .on_fill_timeout(OnFillTimeout::Fail)
+    ///     .open(&path)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn fill_timeout(mut self, time: Duration) -> Self {
         self.options.fill_timeout = time;
         self
