@@ -29,7 +29,7 @@ const EXPECTED: [(&str, u64); 10] = [
     ("get 100", 1052),
     ("get 1024", 1606),
     ("miss 100", 318),
-    ("contains 100", 589),
+    ("contains 100", 1245),
     ("put 100", 2891),
     ("put 1024", 3481),
     ("overwrite 100", 3399),

@@ -51,7 +51,24 @@ pub enum OnDamage {
     BeginAnew,
 }
 
-/// How long an entry lives.
+/// What a caller of [`crate::FileCache::get_or_insert_with`] does who has waited for another's computation
+/// as long as [`crate::Builder::fill_timeout`] allows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OnFillTimeout {
+    /// Computes the value itself, beside the other.
+    #[default]
+    Compute,
+    /// Fails with `Busy`, so that its thread is free again.
+    Fail,
+}
+
+/// How long an entry lives, by the clock of the machine.
+///
+/// Where that clock is set back, what had expired may be served once more, until its time has come again. But an
+/// entry that expires is a miss while it seems to have been stored more than five minutes in the future.
+/// So whichever way clocks are set, none is served that is older than its time to live by the clock as
+/// it is then. Entries that never expire ask no clock.
 ///
 /// ```
 /// use std::time::Duration;
@@ -111,6 +128,8 @@ pub(crate) struct Options {
     pub lock_timeout: Duration,
     pub file_mode: Option<u32>,
     pub on_damage: OnDamage,
+    pub fill_timeout: Duration,
+    pub on_fill_timeout: OnFillTimeout,
     pub create: bool,
     pub read_only: bool,
 }
@@ -128,6 +147,8 @@ impl Default for Options {
             lock_timeout: Duration::from_secs(1),
             file_mode: None,
             on_damage: OnDamage::default(),
+            fill_timeout: Duration::from_secs(60),
+            on_fill_timeout: OnFillTimeout::default(),
             create: true,
             read_only: false,
         }
@@ -208,6 +229,19 @@ impl Options {
         let asked = if self.max_bytes.is_some() { "max_bytes is" } else { "the default limit is" };
         check_bytes(directory, &layout, asked)?;
         Ok(layout)
+    }
+
+    /// Which options an existing store does not follow, since it is cut already.
+    pub fn not_applied(&self, geometry: &Geometry) -> Option<String> {
+        let differs = |name: &str, asked: Option<u64>, has: u64| {
+            let asked = asked.filter(|asked| *asked != has)?;
+            Some(format!("{name} is {has} here, not {asked}"))
+        };
+        let segments = differs("segment_size", self.segment_size, geometry.segment_bytes());
+        let asked = self.max_processes.map(u64::from);
+        let processes = differs("max_processes", asked, geometry.max_processes.into());
+        let all: Vec<String> = segments.into_iter().chain(processes).collect();
+        (!all.is_empty()).then(|| all.join(", and "))
     }
 
     /// The limits of an existing store once this opener's are set; `None` if they stay.

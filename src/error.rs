@@ -86,36 +86,17 @@ impl Error {
 
     /// A refusal of the operating system while doing `what` with `path`.
     pub(crate) fn io(path: &Path, what: impl Into<String>, source: io::Error) -> Self {
-        let (kind, next) = match source.kind() {
-            io::ErrorKind::PermissionDenied => (
-                ErrorKind::Io,
-                "Give this user the right to read and write it, or choose another directory.",
-            ),
-            io::ErrorKind::NotADirectory => {
-                (ErrorKind::Io, "Name a path on which everything above is a directory.")
-            }
-            io::ErrorKind::ReadOnlyFilesystem => {
-                (ErrorKind::ReadOnly, "Choose a directory on a file system that can be written.")
-            }
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                (ErrorKind::Full, "Free some space on the file system, or lower max_bytes.")
-            }
-            // The limit on file sizes: for a cache that grows, as good as a full disk.
-            io::ErrorKind::FileTooLarge => {
-                (ErrorKind::Full, "Raise the limit on file sizes (ulimit -f), or lower max_bytes.")
-            }
-            io::ErrorKind::OutOfMemory => (
-                ErrorKind::Io,
-                "Raise the limit on address space (ulimit -v), or lower segment_size.",
-            ),
-            _ if matches!(source.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)) => {
-                (ErrorKind::Io, "Raise the limit on open files (ulimit -n).")
-            }
-            _ => (ErrorKind::Io, "Check the disk and the kernel's log, then try again."),
-        };
+        let (kind, next) = advice(&source);
         let mut error = Self::new(kind, path, what, next);
         error.0.source = Some(source);
         error
+    }
+
+    /// Whether it says that no more space can be had: the disk is full, or the file as long as this process
+    /// may make it.
+    pub(crate) fn stops_growth(&self) -> bool {
+        let source = self.0.source.as_ref().map(io::Error::kind);
+        self.kind() == ErrorKind::Full || source == Some(io::ErrorKind::FileTooLarge)
     }
 
     /// What kind of error it is.
@@ -142,6 +123,58 @@ impl Error {
     /// The file or directory it is about.
     pub fn path(&self) -> &Path {
         &self.0.path
+    }
+}
+
+/// What kind of error a refusal of the operating system is, and what to do about it.
+fn advice(source: &io::Error) -> (ErrorKind, &'static str) {
+    match source.kind() {
+        io::ErrorKind::NotFound => (
+            ErrorKind::Io,
+            "Check the path, and that no other program takes files away there; then try again.",
+        ),
+        io::ErrorKind::PermissionDenied => (
+            ErrorKind::Io,
+            "Give this user the right to read and write it, or choose another directory.",
+        ),
+        io::ErrorKind::NotADirectory => {
+            (ErrorKind::Io, "Name a path on which everything above is a directory.")
+        }
+        io::ErrorKind::InvalidFilename => (ErrorKind::Io, "Choose a shorter path."),
+        io::ErrorKind::InvalidInput if source.raw_os_error().is_none() => {
+            (ErrorKind::Io, "Name a path without a zero byte.")
+        }
+        io::ErrorKind::ReadOnlyFilesystem => (
+            ErrorKind::ReadOnly,
+            "Choose a directory on a file system that can be written, or open it with read_only.",
+        ),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            (ErrorKind::Full, "Free some space on the file system, or lower max_bytes.")
+        }
+        io::ErrorKind::FileTooLarge => {
+            (ErrorKind::Io, "Raise the limit on file sizes (ulimit -f), or lower max_bytes.")
+        }
+        io::ErrorKind::OutOfMemory => (
+            ErrorKind::Io,
+            "Raise the limit on address space (ulimit -v), or create the cache with a lower max_bytes.",
+        ),
+        _ => (ErrorKind::Io, advice_by_number(source.raw_os_error().unwrap_or(0))),
+    }
+}
+
+/// What to do about a refusal for which `std` has no kind.
+fn advice_by_number(number: i32) -> &'static str {
+    match number {
+        libc::EMFILE => "Raise the limit on open files (ulimit -n).",
+        libc::ENFILE => {
+            "Let other programs close files, or raise the limit of the system (fs.file-max)."
+        }
+        libc::ELOOP => "Check the symbolic links on the path: they lead round in a circle.",
+        libc::ENOLCK => "Let other programs give file locks back: the kernel has no more.",
+        libc::EOPNOTSUPP | libc::ENOSYS => {
+            "Choose a directory on another file system, such as ext4, xfs or tmpfs."
+        }
+        _ => "Check the disk and the kernel's log, then try again.",
     }
 }
 
@@ -205,14 +238,43 @@ mod tests {
     }
 
     #[test]
-    fn a_full_disk_is_full_whatever_call_said_so() {
-        for code in [libc::ENOSPC, libc::EDQUOT, libc::EFBIG] {
-            let source = io::Error::from_raw_os_error(code);
-            assert_eq!(Error::io(Path::new("x"), "writing", source).kind(), ErrorKind::Full);
+    fn a_full_disk_is_full_and_a_limit_on_files_is_none_though_both_stop_growth() {
+        let of = |code| Error::io(Path::new("x"), "writing", io::Error::from_raw_os_error(code));
+        for code in [libc::ENOSPC, libc::EDQUOT] {
+            assert!(of(code).kind() == ErrorKind::Full && of(code).stops_growth());
         }
-        let source = io::Error::from_raw_os_error(libc::EIO);
-        let error = Error::io(Path::new("x"), "writing", source);
-        assert_eq!(error.kind(), ErrorKind::Io);
+        assert!(of(libc::EFBIG).kind() == ErrorKind::Io && of(libc::EFBIG).stops_growth());
+        let error = of(libc::EIO);
+        assert!(error.kind() == ErrorKind::Io && !error.stops_growth());
         assert!(std::error::Error::source(&error).is_some());
+    }
+
+    #[test]
+    fn only_what_may_be_the_disk_is_blamed_on_it_and_nothing_asks_for_data_to_be_deleted() {
+        let others = [
+            libc::ENOENT,
+            libc::EACCES,
+            libc::EPERM,
+            libc::ENOTDIR,
+            libc::ENAMETOOLONG,
+            libc::EROFS,
+            libc::ENOSPC,
+            libc::EDQUOT,
+            libc::EFBIG,
+            libc::ENOMEM,
+            libc::EMFILE,
+            libc::ENFILE,
+            libc::ELOOP,
+            libc::ENOLCK,
+            libc::EOPNOTSUPP,
+            libc::ENOSYS,
+        ];
+        for code in 1..134 {
+            let source = io::Error::from_raw_os_error(code);
+            let text = Error::io(Path::new("/a"), "cannot read it", source).to_string();
+            assert_eq!(text.contains("Check the disk"), !others.contains(&code), "{text}");
+            assert!(text.starts_with("/a: cannot read it (") && text.ends_with('.'), "{text}");
+            assert!(!text.to_lowercase().contains("delete"), "{text}");
+        }
     }
 }

@@ -63,7 +63,7 @@ mod transaction;
 mod verify;
 
 pub use cache::{Builder, FileCache, Iter, Keys, Maintenance, Stats, Synced, View};
-pub use config::{Durability, OnDamage, Ttl};
+pub use config::{Durability, OnDamage, OnFillTimeout, Ttl};
 pub use error::{Error, ErrorKind, Result};
 pub use request::Opening;
 pub use verify::Verification;

@@ -21,6 +21,8 @@ pub struct Opening {
     pub other_boot: bool,
     /// There was a store, and it begins anew without its entries: why.
     pub began_anew: Option<String>,
+    /// Which options do not hold, because only a new store takes them and this one was made with others.
+    pub not_applied: Option<String>,
 }
 
 /// Where a store is and how it was asked for.

@@ -112,6 +112,6 @@ fn refuse_after_failure(session: &Session) -> Result<()> {
         ErrorKind::Io,
         &session.directory().join(LOG_FILE),
         "an earlier sync failed, so what is durable is not known",
-        "Check the disk; delete the directory, or restart the machine, before relying on syncs.",
+        "Check the disk, and restart the machine before relying on syncs: what needs none goes on.",
     ))
 }

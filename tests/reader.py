@@ -231,7 +231,7 @@ class Store:
     # Reading, steps 5 to 7 and 11
 
     def record(self, slot):
-        """Key, value, expiry, LSN and flags of the record that a slot names, if it is whole."""
+        """Key, value, creation, expiry, LSN and flags of the record that a slot names, if it is whole."""
         found = self.segment(slot)
         if found is None or found[2] < 40:
             return None
@@ -255,7 +255,7 @@ class Store:
         if zlib.crc32(body, start) != word2 & 0xFFFFFFFF:
             return None
         flags = (word1 >> 32) & 0xFFFF
-        return body[metadata:metadata + key], body[metadata + key:], millis, lsn, flags
+        return body[metadata:metadata + key], body[metadata + key:], word2 >> 32, millis, lsn, flags
 
     # Reading, steps 8 and 9, and of several records of a key the one of the highest LSN
 
@@ -273,13 +273,14 @@ class Store:
                 record = self.record(slot)
                 if not record or not self.leads_to(record[0], page, position, slot):
                     continue
-                if record[0] not in newest or newest[record[0]][3] < record[3]:
+                if record[0] not in newest or newest[record[0]][4] < record[4]:
                     newest[record[0]] = record
         cleared = self.checked(0x0C8)
         if cleared is None:
             return
-        for key, value, expiry, lsn, flags in newest.values():
-            if flags == 0 and lsn > cleared and (expiry == NEVER or now < expiry):
+        for key, value, created, expiry, lsn, flags in newest.values():
+            in_time = now < expiry and created * 1000 <= now + 300000
+            if flags == 0 and lsn > cleared and (expiry == NEVER or in_time):
                 yield {"key": key.hex(), "value": value.hex(),
                        "expiry": None if expiry == NEVER else expiry, "lsn": lsn}
 

@@ -3,7 +3,7 @@
 use std::path::{self, Path};
 use std::time::Duration;
 
-use crate::config::{self, Durability, OnDamage, Options};
+use crate::config::{self, Durability, OnDamage, OnFillTimeout, Options};
 use crate::error::{Error, ErrorKind, Result};
 use crate::request::Request;
 use crate::sys::door::Environment;
@@ -58,8 +58,39 @@ impl Builder {
         self
     }
 
+    /// How long a caller of [`crate::FileCache::get_or_insert_with`] waits for another who computes the
+    /// same value: 60 seconds unless said otherwise; [`Duration::MAX`] is for ever, zero hardly at all.
+    /// Then it does what [`Builder::on_fill_timeout`] says. Choose more than the slowest computation takes.
+    ///
+    /// ```
+    /// # fn main() -> larder::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("cache");
+    /// use std::time::Duration;
+    /// use larder::{FileCache, OnFillTimeout};
+    ///
+    /// let cache = FileCache::builder()
+    ///     .fill_timeout(Duration::from_secs(5))
+    ///     .on_fill_timeout(OnFillTimeout::Fail)
+    ///     .open(&path)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn fill_timeout(mut self, time: Duration) -> Self {
+        self.options.fill_timeout = time;
+        self
+    }
+
+    /// What a caller does after [`Builder::fill_timeout`]: it computes the value itself unless said
+    /// otherwise.
+    pub fn on_fill_timeout(mut self, choice: OnFillTimeout) -> Self {
+        self.options.on_fill_timeout = choice;
+        self
+    }
+
     /// Processes that may use a new store at a time, from 1 to 1,024, which is the default. Each
-    /// takes 1 KiB of disk while attached.
+    /// takes 1 KiB of disk while attached. An existing store keeps what it has, and
+    /// [`crate::Opening::not_applied`] says so.
     pub fn max_processes(mut self, processes: u16) -> Self {
         self.options.max_processes = Some(processes);
         self
@@ -115,7 +146,8 @@ impl Builder {
     }
 
     /// For experts: bytes of a segment in a new store, a power of two from 64 KiB to 256 MiB. The
-    /// largest entry is what fits one. By default the limit makes 16 to 80 segments.
+    /// largest entry is what fits one. By default the limit makes 16 to 80 segments. An existing store keeps
+    /// what it has, and [`crate::Opening::not_applied`] says so.
     pub fn segment_size(mut self, bytes: u64) -> Self {
         self.options.segment_size = Some(bytes);
         self

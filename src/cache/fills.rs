@@ -3,7 +3,8 @@
 //! The caller who computes holds a byte lock that ends with its process: if that is killed, another
 //! computes. Byte locks do not keep threads apart, so within the process a table stands before them. A
 //! thread that is computing already never waits for a second fill: it tries once, and computes without
-//! the lock if it cannot have it. So no circle of waiting threads can close.
+//! the lock if it cannot have it. So no circle of waiting threads can close among those that compute
+//! themselves. What a computation hands to other threads is not known here: there a deadline ends the wait.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -25,16 +26,17 @@ pub struct Fills {
 }
 
 thread_local! {
-    /// Lock bytes for which this thread computes.
-    static COMPUTING: RefCell<Vec<u64>> = const { RefCell::new(Vec::new()) };
+    /// What this thread computes: whose fills, and lock bytes.
+    static COMPUTING: RefCell<Vec<(usize, u64)>> = const { RefCell::new(Vec::new()) };
 }
 
 /// A fill under way; ends when dropped, also by a panic of the closure.
 #[derive(Debug)]
 pub struct Filling<'a> {
     fills: &'a Fills,
-    locks: &'a dyn Locks,
     byte: u64,
+    /// `None`: it goes on without the lock, which another has.
+    locks: Option<&'a dyn Locks>,
 }
 
 /// Whose turn it is.
@@ -42,8 +44,6 @@ pub struct Filling<'a> {
 pub enum Turn<'a> {
     /// Ours: compute.
     Ours(Filling<'a>),
-    /// Nobody's: compute without a lock.
-    Free,
     /// Another thread's, which may have stored the value by now.
     Look,
     /// Another process's: nap, then look.
@@ -55,14 +55,19 @@ pub enum Turn<'a> {
 impl Fills {
     /// Whose turn it is to compute for a lock byte.
     pub fn turn<'a>(&'a self, locks: &'a dyn Locks, byte: u64) -> io::Result<Turn<'a>> {
-        let me = thread::current().id();
         // In a thread that is ending its list may be gone. Then nothing is known of its fills, and it is taken
         // for one that computes: it waits for nobody.
-        let nested = COMPUTING.try_with(|own| !own.borrow().is_empty()).unwrap_or(true);
+        let (nested, circle) = COMPUTING
+            .try_with(|own| (!own.borrow().is_empty(), own.borrow().contains(&self.name(byte))))
+            .unwrap_or((true, false));
+        if circle {
+            return Ok(Turn::Circle);
+        }
+        let me = thread::current().id();
         let mut computing = self.computing();
         match computing.get(&byte) {
             Some(thread) if *thread == me => return Ok(Turn::Circle),
-            Some(_) if nested => return Ok(Turn::Free),
+            Some(_) if nested => return Ok(Turn::Ours(self.without_lock(byte))),
             Some(_) => {
                 let waited = self.ended.wait_timeout(computing, LOOK_EVERY);
                 drop(waited.unwrap_or_else(PoisonError::into_inner));
@@ -72,10 +77,24 @@ impl Fills {
         }
         if locks.try_lock(byte)? {
             computing.insert(byte, me);
-            let _ = COMPUTING.try_with(|own| own.borrow_mut().push(byte));
-            return Ok(Turn::Ours(Filling { fills: self, locks, byte }));
+            return Ok(Turn::Ours(self.filling(byte, Some(locks))));
         }
-        Ok(if nested { Turn::Free } else { Turn::Nap })
+        Ok(if nested { Turn::Ours(self.without_lock(byte)) } else { Turn::Nap })
+    }
+
+    /// A fill beside that of another, who has the lock.
+    pub fn without_lock(&self, byte: u64) -> Filling<'_> {
+        self.filling(byte, None)
+    }
+
+    fn filling<'a>(&'a self, byte: u64, locks: Option<&'a dyn Locks>) -> Filling<'a> {
+        let _ = COMPUTING.try_with(|own| own.borrow_mut().push(self.name(byte)));
+        Filling { fills: self, byte, locks }
+    }
+
+    /// A lock byte of these fills, among those of all caches that a thread uses.
+    fn name(&self, byte: u64) -> (usize, u64) {
+        (std::ptr::from_ref(self).addr(), byte)
     }
 
     fn computing(&self) -> MutexGuard<'_, HashMap<u64, ThreadId>> {
@@ -85,9 +104,11 @@ impl Fills {
 
 impl Drop for Filling<'_> {
     fn drop(&mut self) {
+        let name = self.fills.name(self.byte);
+        let _ = COMPUTING.try_with(|own| own.borrow_mut().retain(|other| *other != name));
+        let Some(locks) = self.locks else { return };
         // A lock that cannot be let go ends with the process.
-        let _ = self.locks.unlock(self.byte);
-        let _ = COMPUTING.try_with(|own| own.borrow_mut().retain(|byte| *byte != self.byte));
+        let _ = locks.unlock(self.byte);
         self.fills.computing().remove(&self.byte);
         self.fills.ended.notify_all();
     }

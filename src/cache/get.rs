@@ -26,14 +26,6 @@ impl FileCache {
         hit
     }
 
-    /// Whether a key is there and has not expired. Its value is not read, and it does not count as
-    /// used.
-    pub fn contains_key(&self, key: impl AsRef<[u8]>) -> bool {
-        let answer =
-            self.process().ok().and_then(|process| process.look_up(key.as_ref(), |_, _| Some(())));
-        answer.is_some()
-    }
-
     /// The value of a key without counting it as used.
     pub(super) fn peek(&self, key: &[u8]) -> Option<Vec<u8>> {
         let process = self.process().ok()?;
@@ -41,6 +33,17 @@ impl FileCache {
         let mut value = Vec::new();
         process
             .look_up(key, |_, record| record.read_value(store, key, &mut value).then_some(()))?;
+        Some(value)
+    }
+
+    /// The value of a key for one who has looked for it just before: damage was counted then.
+    pub(super) fn peek_again(&self, key: &[u8]) -> Option<Vec<u8>> {
+        let process = self.process().ok()?;
+        let store = &process.session.store;
+        let mut value = Vec::new();
+        process.look_up_uncounted(key, |_, record| {
+            record.read_value(store, key, &mut value).then_some(())
+        })??;
         Some(value)
     }
 }

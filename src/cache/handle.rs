@@ -1,11 +1,13 @@
 //! The handle: [`FileCache`], how it is opened, and how it finds this process's part of it.
 
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::builder::Builder;
 use super::process::Process;
+use crate::config::Options;
 use crate::error::Result;
 use crate::format::control;
 use crate::open;
@@ -42,12 +44,11 @@ use crate::verify::{self, Verification};
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct FileCache {
     inner: Arc<Inner>,
 }
 
-#[derive(Debug)]
 struct Inner {
     request: Request,
     opening: Opening,
@@ -64,6 +65,20 @@ pub struct Synced {
     pub syncs: u64,
 }
 
+impl fmt::Debug for FileCache {
+    /// The directory; and the limits, unless this is a forked child that has not attached yet.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("FileCache");
+        shown.field("directory", &self.directory());
+        if let Some(process) = self.inner.process.get() {
+            let store = &process.session.store;
+            shown.field("max_entries", &store.load(control::MAX_ENTRIES));
+            shown.field("max_bytes", &store.load(control::MAX_BYTES));
+        }
+        shown.finish_non_exhaustive()
+    }
+}
+
 impl Builder {
     /// Opens the cache in `directory`, or creates it. A directory that larder makes is private to its
     /// user (0700); one that exists keeps its mode.
@@ -73,7 +88,7 @@ impl Builder {
     /// - `InvalidOption`: an option that cannot be met; the message names what can.
     /// - `NotAStore`: other files are in the directory, or there is none and `create(false)`.
     /// - `NewerVersion`: a later larder wrote it. Nothing is touched.
-    /// - `Damaged`: a file is missing, damaged or another store's. Nothing is touched.
+    /// - `Damaged`: a file of a store is missing, damaged or another store's. Nothing is touched.
     /// - `Unsupported`: a network file system or FUSE.
     /// - `Full`: the disk has no room for an empty store.
     /// - `Busy`: as many processes as may be are attached, or another process is creating, recovering or
@@ -124,6 +139,11 @@ impl FileCache {
             Some(process) => process.successor(&|| self.open_again(Some(Duration::ZERO))),
             None => self.inner.process.get_or_make(|_| self.open_again(None)),
         }
+    }
+
+    /// What this handle was opened with.
+    pub(super) fn options(&self) -> &Options {
+        &self.inner.request.options
     }
 
     /// Opens the store as it is by now.
@@ -195,8 +215,10 @@ impl FileCache {
         &self.inner.request.directory
     }
 
-    /// Entries in the cache, over all processes. May count expired ones until they are collected;
-    /// equals what [`FileCache::iter`] yields once upkeep is done. Constant time.
+    /// Entries in the cache, over all processes. Counts expired ones until they are collected: right after
+    /// [`FileCache::maintain`] it is what [`FileCache::iter`] gives, unless others change the cache or something
+    /// expires in between. (Entries that a clock far ahead has stored, see [`crate::Ttl`], are counted until they
+    /// expire, or their space is wanted.) Constant time.
     pub fn len(&self) -> u64 {
         self.process().map_or(0, |process| {
             let store = &process.session.store;

@@ -39,23 +39,20 @@ impl FileCache {
         Iter { keys: self.keys() }
     }
 
-    /// All keys, in no order; as [`FileCache::iter`].
+    /// All keys, in no order; as [`FileCache::iter`]. Their values are not read: so a key may be among them whose
+    /// value is damaged.
     pub fn keys(&self) -> Keys {
         let pages = self.process().map_or(0, |process| process.session.store.index().pages());
         Keys { cache: self.clone(), pages, next: 0, gathered: Vec::new().into_iter() }
     }
 }
 
-impl Iterator for Keys {
-    type Item = Vec<u8>;
-
-    fn next(&mut self) -> Option<Vec<u8>> {
+impl Keys {
+    /// The next key that was gathered, though its entry may be gone by now.
+    fn next_gathered(&mut self) -> Option<Vec<u8>> {
         loop {
             if let Some(key) = self.gathered.next() {
-                if self.cache.contains_key(&key) {
-                    return Some(key);
-                }
-                continue;
+                return Some(key);
             }
             if self.next >= self.pages {
                 return None;
@@ -68,12 +65,26 @@ impl Iterator for Keys {
     }
 }
 
+impl Iterator for Keys {
+    type Item = Vec<u8>;
+
+    fn next(&mut self) -> Option<Vec<u8>> {
+        loop {
+            let key = self.next_gathered()?;
+            let process = self.cache.process().ok()?;
+            if process.look_up(&key, |_, _| Some(())).is_some() {
+                return Some(key);
+            }
+        }
+    }
+}
+
 impl Iterator for Iter {
     type Item = (Vec<u8>, Vec<u8>);
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            let key = self.keys.next()?;
+            let key = self.keys.next_gathered()?;
             if let Some(value) = self.keys.cache.peek(&key) {
                 return Some((key, value));
             }

@@ -35,10 +35,33 @@ impl Process {
     pub fn look_up<T>(
         &self,
         key: &[u8],
-        mut answer: impl FnMut(Found, &Record) -> Option<T>,
+        answer: impl FnMut(Found, &Record) -> Option<T>,
     ) -> Option<T> {
+        self.look_up_uncounted(key, answer).unwrap_or_else(|| {
+            self.met_damage(key);
+            None
+        })
+    }
+
+    /// Counts damage that a lookup met, and has it looked into.
+    #[cold]
+    fn met_damage(&self, key: &[u8]) {
+        self.session.count(Count::Damaged, 1);
+        self.suspicion.raise();
+        if self.is_damaged_for_certain(self.session.store.hash(key), key) {
+            self.suspect();
+        }
+    }
+
+    /// As [`Process::look_up`], for one whose damage was counted already; `None` if it found damage.
+    #[inline]
+    pub fn look_up_uncounted<T>(
+        &self,
+        key: &[u8],
+        mut answer: impl FnMut(Found, &Record) -> Option<T>,
+    ) -> Option<Option<T>> {
         if key.len() > KEY_LIMIT {
-            return None;
+            return Some(None);
         }
         let store = &self.session.store;
         let hash = store.hash(key);
@@ -55,15 +78,10 @@ impl Process {
                 None
             });
             match seen {
-                Some(answer) => return answer,
-                None if !again => return None,
+                Some(answer) => return Some(answer),
+                None if !again => return Some(None),
                 None => {}
             }
-        }
-        self.session.count(Count::Damaged, 1);
-        self.suspicion.raise();
-        if self.is_damaged_for_certain(hash, key) {
-            self.suspect();
         }
         None
     }

@@ -68,7 +68,7 @@ impl Process {
     fn put_all(&self, writer: &mut Writer, entries: &[(&[u8], &[u8])]) -> Result<()> {
         entries.iter().try_for_each(|(key, value)| {
             let prepared = self.prepare(key, value)?;
-            self.put(writer, &prepared, Ttl::Default)
+            self.put(writer, &prepared, Ttl::Default).map(|_| ())
         })
     }
 

@@ -84,7 +84,9 @@ impl Process {
                     if !process.source.as_ref().is_some_and(SourceWatch::is_of_past_epoch) {
                         // Another copy would soon be as old, and this one cannot go while it is read.
                         let what = "the store is written to as of another boot";
-                        return Err(process.session.busy(what));
+                        return Err(process
+                            .session
+                            .busy(what, "Wait for the others, and try again."));
                     }
                     let next = open()?;
                     process.next.get_or_init(|| Box::new(next))

@@ -106,8 +106,12 @@ impl FileCache {
         stats
     }
 
-    /// Does all upkeep that is due, so that puts have none to do: collects what expired or was
+    /// Does all upkeep that is due, so that puts have none to do: collects all that expired or was
     /// cleared, frees segments ahead, and syncs where durability asks for it. For idle moments.
+    ///
+    /// Costs one look at each segment, and where something has expired in one, a look at the header, key and
+    /// slot of each of its records: some 100 ns a record in memory. Values are not read. Other threads of the process
+    /// wait with their writes meanwhile; other processes do not.
     ///
     /// # Errors
     ///

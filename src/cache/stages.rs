@@ -9,7 +9,7 @@ use super::process::Process;
 use crate::config::Ttl;
 use crate::entries::{self, Candidates, Located, Publication, Publishing};
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::address::{Millis, UNIT};
+use crate::format::address::{Lsn, Millis, UNIT};
 use crate::format::control::{self, SEGMENT_SHIFTS};
 use crate::format::record::{KEY_LIMIT, Shape};
 use crate::format::segment::Queue;
@@ -28,6 +28,15 @@ pub struct Prepared<'a> {
     value: &'a [u8],
     hash: u64,
     shape: Shape,
+    computed_after: Option<Lsn>,
+}
+
+impl Prepared<'_> {
+    /// As a value whose computation began when `clear` was the newest clear: it does not replace what came
+    /// since.
+    pub fn computed_after(self, clear: Lsn) -> Self {
+        Self { computed_after: Some(clear), ..self }
+    }
 }
 
 /// A record that waits to be published.
@@ -37,6 +46,16 @@ struct Written {
     publication: Publication,
 }
 
+/// How the publishing of a record ended.
+enum Published {
+    /// It is the key's entry.
+    Stored,
+    /// It was computed, and is not wanted any more.
+    Superseded,
+    /// It has to be written elsewhere.
+    Closed,
+}
+
 impl Process {
     /// Prepares an entry, and asks for the memory that its lookup will read.
     #[inline]
@@ -44,12 +63,12 @@ impl Process {
         let shape = shape(&self.session, key, value)?;
         let hash = self.session.store.hash(key);
         self.session.store.index().prefetch(hash);
-        Ok(Prepared { key, value, hash, shape })
+        Ok(Prepared { key, value, hash, shape, computed_after: None })
     }
 
     /// A put but for the sync after it, by the process's one writer: its share of upkeep, then the stages,
-    /// anew if the segment is taken meanwhile.
-    pub fn put(&self, writer: &mut Writer, prepared: &Prepared<'_>, ttl: Ttl) -> Result<()> {
+    /// anew if the segment is taken meanwhile. `false`: it was superseded.
+    pub fn put(&self, writer: &mut Writer, prepared: &Prepared<'_>, ttl: Ttl) -> Result<bool> {
         self.sync_before_write()?;
         reclaim::upkeep(&self.session, writer, prepared.shape.footprint())?;
         let attributes = self.attributes(ttl);
@@ -57,12 +76,19 @@ impl Process {
             let mut written = self.write(writer, prepared, attributes)?;
             let published = self.publish(writer, prepared, &mut written);
             self.session.written(Writing::Put);
-            if published? {
-                self.stored(writer, prepared);
-                return Ok(());
+            match published? {
+                Published::Stored => {
+                    self.stored(writer, prepared);
+                    return Ok(true);
+                }
+                Published::Superseded => return Ok(false),
+                Published::Closed => {}
             }
         }
-        Err(self.session.busy("other processes reuse every segment as soon as it is written"))
+        Err(self.session.busy(
+            "other processes reuse every segment as soon as it is written",
+            "Try again, with fewer writers at a time or a larger max_bytes.",
+        ))
     }
 
     /// What a record that is stored now for such a time holds beside key and value.
@@ -84,14 +110,15 @@ impl Process {
         attributes: Attributes,
     ) -> Result<Written> {
         let session = &self.session;
-        let Prepared { key, value, hash, shape } = *prepared;
+        let Prepared { key, value, hash, shape, computed_after } = *prepared;
         let candidates = self.candidates(writer, hash, key)?;
         let spot = self.room(writer, candidates.queue(&session.store), shape)?;
         session.write(spot, shape, attributes, [b"", key, value]);
         // Only now, for its old record has come meanwhile.
         let located = candidates.resolve(&session.store, key);
         let units = (shape.footprint() / UNIT) as u32;
-        let publication = Publication { hash, spot, units, expiry: attributes.expiry };
+        let expiry = attributes.expiry;
+        let publication = Publication { hash, spot, units, expiry, computed_after };
         Ok(Written { located, publication })
     }
 
@@ -110,20 +137,21 @@ impl Process {
         entries::candidates(&self.session, hash)
     }
 
-    /// Publishes a written record whatever the key's entry is by then; `false` if it has to be written
-    /// elsewhere.
+    /// Publishes a written record whatever the key's entry is by then, unless it is superseded or has to be
+    /// written elsewhere.
     #[inline]
     fn publish(
         &self,
         writer: &mut Writer,
         prepared: &Prepared<'_>,
         written: &mut Written,
-    ) -> Result<bool> {
+    ) -> Result<Published> {
         let Written { located, publication } = written;
         loop {
             match entries::publish(&self.session, located, publication)? {
-                Publishing::Published(_) => return Ok(true),
-                Publishing::Closed => return Ok(false),
+                Publishing::Published(_) => return Ok(Published::Stored),
+                Publishing::Closed => return Ok(Published::Closed),
+                Publishing::Superseded => return Ok(Published::Superseded),
                 Publishing::Changed => {}
                 Publishing::AtLimit => self.evict_one(writer)?,
                 Publishing::NeedsSync => self.sync()?,
@@ -279,7 +307,7 @@ mod tests {
         let cache = FileCache::open(dir.path().join("c")).unwrap();
         let process = cache.process().unwrap();
         cache.insert("key", "value").unwrap();
-        process.defer(process.session.busy("upkeep"));
+        process.defer(process.session.busy("upkeep", "Try again."));
         assert_eq!(cache.get("key").as_deref(), Some(&b"value"[..]));
         assert_eq!(cache.stats().upkeep_errors, 1);
         assert_eq!(cache.maintain().unwrap_err().kind(), ErrorKind::Busy);

@@ -16,6 +16,9 @@ use crate::sys::fork;
 /// views cannot keep the cache from reusing its space.
 const PINNED_PART: u32 = 4;
 
+/// Bytes that are copied sooner than their segment is pinned.
+const COPIED_LENGTH: u32 = 4096;
+
 /// A value, read in place where that is possible.
 ///
 /// It stays as it was however the entry changes: while a view lives, the segment it is in is not
@@ -44,14 +47,46 @@ impl FileCache {
         let process = self.process().ok()?;
         let mut copy = Vec::new();
         let view = process.look_up(key, |found, record| {
-            let view = match process.pin(record) {
-                true => self.view_pinned(process, key, found, record),
-                false => process.view_copied(key, record, &mut copy),
-            };
-            view.inspect(|_| process.session.store.index().bump(found))
+            let view = self.view_of(process, key, (found, record), &mut copy)?;
+            process.session.store.index().bump(found);
+            Some(view)
         });
         process.session.count(if view.is_some() { Count::Hits } else { Count::Misses }, 1);
+        if view.as_ref().is_some_and(|view| !view.is_in_place()) {
+            process.session.count(Count::ViewCopies, 1);
+        }
         view
+    }
+
+    /// Whether a key is there and has not expired: whether [`FileCache::get`] would find it. Does not count as
+    /// use. Costs a checksum of the entry, as a view does; a large value is not copied where a view is in place.
+    pub fn contains_key(&self, key: impl AsRef<[u8]>) -> bool {
+        let key = key.as_ref();
+        let Ok(process) = self.process() else { return false };
+        let mut copy = Vec::new();
+        let seen = process.look_up(key, |found, record| {
+            if record.shape.value <= COPIED_LENGTH {
+                return record.read_value(&process.session.store, key, &mut copy).then_some(());
+            }
+            self.view_of(process, key, (found, record), &mut copy).map(drop)
+        });
+        seen.is_some()
+    }
+
+    /// A view of a record that a slot names, in place if that may be.
+    fn view_of(
+        &self,
+        process: &Process,
+        key: &[u8],
+        (found, record): (Found, &Record),
+        copy: &mut Vec<u8>,
+    ) -> Option<View> {
+        if process.pin(record) {
+            return self.view_pinned(process, key, found, record);
+        }
+        record
+            .read_value(&process.session.store, key, copy)
+            .then(|| View(Kind::Owned(std::mem::take(copy))))
     }
 
     /// A view of a record whose segment is pinned. What was read before the pin is read again: now it stays.
@@ -91,14 +126,6 @@ impl Process {
         let me = self.session.attachment.as_ref()?;
         let pinned = pins::pinned_by_views(store, me.process, &me.locks);
         (pinned * PINNED_PART <= u32::from(store.segment_count())).then_some(me.process)
-    }
-
-    /// A view that is a copy.
-    fn view_copied(&self, key: &[u8], record: &Record, copy: &mut Vec<u8>) -> Option<View> {
-        record.read_value(&self.session.store, key, copy).then(|| {
-            self.session.count(Count::ViewCopies, 1);
-            View(Kind::Owned(std::mem::take(copy)))
-        })
     }
 }
 

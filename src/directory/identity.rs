@@ -1,8 +1,8 @@
 //! The file `store`: what the store is, read and replaced as a whole.
 
 use crate::error::{Error, Result};
-use crate::format::STORE_FILE;
 use crate::format::identity::{IDENTITY_LIMIT, Identity, IdentityError};
+use crate::format::{LOG_FILE, STORE_FILE, control};
 use crate::request::{Request, damaged, newer, unusable};
 
 /// The identity in the file `store`, if there is one.
@@ -18,6 +18,9 @@ pub fn read_identity(request: &Request) -> Result<Option<Identity>> {
     match Identity::decode(&bytes) {
         Ok(identity) => Ok(Some(identity)),
         Err(IdentityError::Newer(version)) => Err(newer(&path, version)),
+        Err(IdentityError::Magic) if is_log_larders(request) => {
+            Err(damaged(&path, "the file is damaged: it does not begin like one of larder"))
+        }
         Err(IdentityError::Magic) => {
             Err(request
                 .not_a_store("its file \"store\" is not larder's", "Choose another directory."))
@@ -26,6 +29,13 @@ pub fn read_identity(request: &Request) -> Result<Option<Identity>> {
             Err(damaged(&path, &format!("the file is damaged: {what}")))
         }
     }
+}
+
+/// Whether the log is one of larder, so that the file `store` beside it was.
+fn is_log_larders(request: &Request) -> bool {
+    let log = request.files().open(&request.path(LOG_FILE), false).ok().flatten();
+    let head = log.and_then(|log| log.read_small(8).ok());
+    head.is_some_and(|head| head.get(..8) == Some(&control::LOG_MAGIC.to_le_bytes()))
 }
 
 /// Replaces the file `store`.

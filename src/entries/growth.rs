@@ -1,6 +1,6 @@
 //! Growth of the index: a put splits off a page, if there are enough entries for it and the limit has room.
 
-use crate::error::{ErrorKind, Result};
+use crate::error::Result;
 use crate::format::control;
 use crate::format::intent::WordAt;
 use crate::format::page::{PAGE_BYTES, PageId, page_limit, wants_split};
@@ -110,7 +110,7 @@ fn back(session: &Session, backed: &mut Backed, end: u64) -> Result<bool> {
             backed.0 = until;
             Ok(true)
         }
-        Err(error) if error.kind() == ErrorKind::Full => Ok(false),
+        Err(error) if error.stops_growth() => Ok(false),
         Err(error) => Err(error),
     }
 }

@@ -2,7 +2,7 @@
 
 use super::duplicates::resolve_duplicates;
 use super::locate::{Located, Target};
-use super::release::release;
+use super::release::{release, release_older, thin_out};
 use crate::error::Result;
 use crate::format::address::{Lsn, Millis};
 use crate::format::control;
@@ -24,6 +24,9 @@ pub struct Publication {
     pub units: u32,
     /// When it expires.
     pub expiry: Millis,
+    /// Of a computed value: the newest clear when its computation began. It takes no entry's place, and is not
+    /// stored after another clear.
+    pub computed_after: Option<Lsn>,
 }
 
 /// What came of it.
@@ -39,12 +42,19 @@ pub enum Publishing {
     Closed,
     /// All slots are taken by what a split moved and no sync covered yet.
     NeedsSync,
+    /// The value was computed for a key that has an entry by now, or for a store that was cleared since.
+    Superseded,
 }
 
 /// Publishes a record in place of the entry that was `located`, if there is one; nothing is changed
 /// unless the answer says that it is published.
 pub fn publish(session: &Session, located: &Located, new: &Publication) -> Result<Publishing> {
     let store = &session.store;
+    if (new.computed_after.is_some() || !located.older.is_empty())
+        && let Some(end) = before_publishing(session, located, new)?
+    {
+        return Ok(end);
+    }
     session.widen_expiry(new.spot, new.expiry);
     let target = match &located.entry {
         Some((found, _)) => Target::Vacant(*found),
@@ -92,12 +102,38 @@ fn obstacle(store: &Store, lsn: Lsn, change: &Change<'_>) -> Option<Publishing> 
     if !located.still_holds(store, lsn, slot) || (is_new && !may_take(store, target)) {
         return Some(Publishing::Changed);
     }
+    if new.computed_after.is_some_and(|clear| store.cleared() != clear) {
+        return Some(Publishing::Superseded);
+    }
     if !store.still_takes(new.spot) {
         return Some(Publishing::Closed);
     }
     let adds = is_new && matches!(target, Target::Vacant(_));
     (adds && store.load(control::ENTRIES) >= store.load(control::MAX_ENTRIES))
         .then_some(Publishing::AtLimit)
+}
+
+/// What ends a publication before it has begun: a value for which a computed one comes too late, or older versions
+/// that had to go first.
+#[cold]
+fn before_publishing(
+    session: &Session,
+    located: &Located,
+    new: &Publication,
+) -> Result<Option<Publishing>> {
+    if new.computed_after.is_some() && has_value(session, located) {
+        return Ok(Some(Publishing::Superseded));
+    }
+    Ok(thin_out(session, located)?.then_some(Publishing::Changed))
+}
+
+/// Whether a key has a value: current, and whole. (What was stored and removed again leaves no trace.)
+fn has_value(session: &Session, located: &Located) -> bool {
+    let store = &session.store;
+    located.entry.as_ref().is_some_and(|(_, record)| {
+        record.is_current(store.cleared(), || session.now())
+            && record.read_all(store, &mut Vec::new())
+    })
 }
 
 /// Adds the words of a publication to `changes`. They are stored in this order: the record is committed
@@ -109,6 +145,9 @@ fn replace(store: &Store, changes: &mut Changes, lsn: Lsn, change: &Change<'_>) 
     let Spot { segment, generation, address, .. } = new.spot;
     changes.set(committed_at(address), encode_committed(store.checker(new.spot), lsn));
     // First what goes, then what comes: both may be in the same segment.
+    if !located.older.is_empty() {
+        release_older(store, changes, located);
+    }
     let mut frequency = 0;
     match (&located.entry, target) {
         (Some((found, record)), _) => {
@@ -119,11 +158,6 @@ fn replace(store: &Store, changes: &mut Changes, lsn: Lsn, change: &Change<'_>) 
             release(store, changes, found, store.record(found.slot).as_ref());
         }
         (None, Target::Vacant(_)) => {}
-    }
-    for (found, record) in &located.older {
-        if changes.has_room(8) {
-            release(store, changes, *found, Some(record));
-        }
     }
     let index = store.index();
     let (Target::Vacant(found) | Target::Overflow(found)) = target;

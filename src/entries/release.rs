@@ -43,6 +43,29 @@ pub enum Released {
     Changed,
 }
 
+/// Older versions of a key that go in one transaction with the newest: it has no room for more.
+const OLDER_LIMIT: usize = 2;
+
+/// Takes older versions away that are too many to go in one transaction with the newest. `true` if there were
+/// any: then the key is to be located again.
+#[cold]
+pub fn thin_out(session: &Session, located: &Located) -> Result<bool> {
+    let Some(too_many) = located.older.get(OLDER_LIMIT..) else { return Ok(false) };
+    for (found, record) in too_many {
+        evict(session, *found, Some(record), false)?;
+    }
+    Ok(!too_many.is_empty())
+}
+
+/// Adds to `changes` that the older versions of a key go. They go before the newest or with it, never after
+/// it: else one of them would be the key's entry again.
+#[cold]
+pub fn release_older(store: &Store, changes: &mut Changes, located: &Located) {
+    for (found, record) in located.older.iter().take(OLDER_LIMIT) {
+        release(store, changes, *found, Some(record));
+    }
+}
+
 /// Removes a key; whether it was there, neither expired nor cleared.
 pub fn remove(session: &Session, hash: u64, key: &[u8]) -> Result<bool> {
     let store = &session.store;
@@ -54,20 +77,19 @@ pub fn remove(session: &Session, hash: u64, key: &[u8]) -> Result<bool> {
             }
             continue; // It may have been there all the time, and was moved meanwhile.
         };
+        if thin_out(session, &located)? {
+            continue;
+        }
         let current = record.is_current(store.cleared(), || session.now());
         let released = session.transact(|lsn, changes| {
             if !located.still_holds(store, lsn, *found) {
                 return Decision::Leave(Released::Changed);
             }
+            release_older(store, changes, &located);
             release(store, changes, *found, Some(record));
-            for (found, record) in &located.older {
-                if changes.has_room(4) {
-                    release(store, changes, *found, Some(record));
-                }
-            }
             Decision::Commit(Released::Gone)
         })?;
-        if released == Released::Gone && located.older.len() <= 2 {
+        if released == Released::Gone {
             return Ok(current);
         }
     }

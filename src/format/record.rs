@@ -28,6 +28,9 @@ pub const COMMITTED_AT: u64 = 24;
 pub const EXPIRY_AT: u64 = 32;
 /// The longest key in bytes.
 pub const KEY_LIMIT: usize = u16::MAX as usize;
+/// Milliseconds by which a record that expires may have been created in the future: one that is further ahead
+/// was stored under a clock that was wrong, and so was its expiry.
+pub const AHEAD_LIMIT: u64 = 300_000;
 /// Flags that this version knows: none yet.
 pub const KNOWN_FLAGS: u16 = 0;
 

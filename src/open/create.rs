@@ -4,6 +4,7 @@
 //! left behind is made anew; what is not larder's is left alone.
 
 use std::ffi::OsStr;
+use std::io;
 
 use super::build::{Place, build};
 use crate::directory::{INDEX_NEW, LOG_NEW, OpeningLock, is_any_attached, is_in_use};
@@ -29,7 +30,7 @@ pub fn create(request: &Request, file_system: FileSystem) -> Result<bool> {
     loop {
         files
             .open_or_create(&path, &request.rights(LOG_FILE))
-            .map_err(|error| unusable(&path, error))?;
+            .map_err(|error| in_the_way(request, LOG_FILE, error))?;
         let locks = files.open_locks(&path, true).map_err(|error| unusable(&path, error))?;
         let lock = OpeningLock::acquire(&*locks, &path, request.options.lock_timeout)?;
         if !locks.is_at(&path) {
@@ -98,8 +99,8 @@ pub fn refuse_whole(request: &Request) -> Result<()> {
 
 fn refuse_whole_file(request: &Request, name: &str) -> Result<()> {
     let path = request.path(name);
-    let Some(file) = request.files().open(&path, false).map_err(|error| unusable(&path, error))?
-    else {
+    let found = request.files().open(&path, false);
+    let Some(file) = found.map_err(|error| in_the_way(request, name, error))? else {
         return Ok(());
     };
     let head = file.read_small(64).map_err(|error| Error::io(&path, "cannot read it", error))?;
@@ -134,4 +135,16 @@ fn store_lost(request: &Request) -> Error {
         "the file is missing, and processes have the store open",
         "Let one of them write, sync or maintain, which puts the file back, then try again.",
     )
+}
+
+/// Something that is no file has the name of one, in a directory without a store: then it is nothing of larder's.
+fn in_the_way(request: &Request, name: &str, error: io::Error) -> Error {
+    let error = unusable(&request.path(name), error);
+    match error.kind() {
+        ErrorKind::Damaged => request.not_a_store(
+            &format!("what is there by the name {name:?} is no file of larder"),
+            "Choose an empty or a new directory.",
+        ),
+        _ => error,
+    }
 }

@@ -142,6 +142,7 @@ impl Change<'_> {
                 return Err(session.busy(
                     "on tmpfs the limit can be lowered only while nobody else uses the store, and \
                      another process does",
+                    "Let the others close it, or leave max_bytes as it was.",
                 ));
             }
             if store.syncs() {
@@ -149,9 +150,10 @@ impl Change<'_> {
                 barrier.sync(session)?;
             }
             if session.give_back(over)? == 0 && !reclaim::make_free(session, &mut writer)? {
-                return Err(
-                    session.busy("segments that others have pinned keep the store too large")
-                );
+                return Err(session.busy(
+                    "segments that others have pinned keep the store too large",
+                    "Let go of views of it in all processes, and try again.",
+                ));
             }
         }
     }

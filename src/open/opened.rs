@@ -99,6 +99,7 @@ fn open_as_it_is(request: &Request, file_system: FileSystem, made: bool) -> Resu
             ));
         }
     };
+    opening.not_applied = request.options.not_applied(&identity.geometry());
     let (store, attachment, source) = if request.options.read_only {
         let (store, source) = read(request, &identity, &mut opening)?;
         (store, None, source)

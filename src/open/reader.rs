@@ -11,7 +11,7 @@ use crate::format::identity::Identity;
 use crate::format::lock::OPENING_LOCK_BYTE;
 use crate::format::{INDEX_FILE, LOG_FILE};
 use crate::recovery::recover_private;
-use crate::request::{Opening, Request, damaged, unusable};
+use crate::request::{Opening, Request, unusable};
 use crate::store::Store;
 use crate::sys::door::{Access, SharedFile};
 use crate::sys::naps::Naps;
@@ -74,8 +74,12 @@ fn copy(
     let index = match index {
         IndexFile::Whole(index) => index,
         IndexFile::Unusable(what) => {
-            let what = format!("{what}, and a reader may not make it anew");
-            return Err(damaged(&request.path(INDEX_FILE), &what));
+            return Err(Error::new(
+                ErrorKind::Damaged,
+                &request.path(INDEX_FILE),
+                format!("{what}, and a reader may not make it anew"),
+                "Open the cache once without read_only: then it begins with an empty index.",
+            ));
         }
     };
     let source =

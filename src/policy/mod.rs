@@ -13,6 +13,6 @@ mod segments;
 
 pub use records::{Judgement, RecordFacts, is_budget_spent, judge};
 pub use segments::{
-    LOW_WATER, Need, Plan, SegmentFacts, StoreFacts, expired, pace, plan, sweep_due, trim_after,
-    trim_queue,
+    LOW_WATER, Need, Plan, SegmentFacts, StoreFacts, expired, not_swept, pace, plan, sweep_due,
+    trim_after, trim_queue,
 };

@@ -206,6 +206,14 @@ pub fn expired(store: &StoreFacts<'_>) -> Option<Plan> {
     sweep(store, |s| s.first_expiry)
 }
 
+/// The segments in which something has expired and that were not swept just now, also those that are being
+/// emptied.
+pub fn not_swept<'a>(store: &StoreFacts<'a>) -> impl Iterator<Item = SegmentId> + use<'a> {
+    let now = store.now;
+    let holds = |s: &&SegmentFacts| s.state != State::Draining && s.live.count > 0 && !s.swept;
+    store.segments.iter().filter(holds).filter(move |s| s.first_expiry <= now).map(|s| s.id)
+}
+
 /// Segments that a walk could set free.
 fn candidates<'a>(store: &StoreFacts<'a>) -> impl Iterator<Item = &'a SegmentFacts> + use<'a> {
     store.segments.iter().filter(|s| matches!(s.state, State::Sealed | State::Victim) && !s.pinned)

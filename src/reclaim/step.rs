@@ -7,9 +7,10 @@ use super::walks::{self, Walk};
 use super::writer::{Route, Writer};
 use crate::entries::{self, Released};
 use crate::error::Result;
+use crate::format::address::SegmentId;
 use crate::format::page::PageId;
 use crate::format::segment::State;
-use crate::format::walk::{Purpose, WALK_END};
+use crate::format::walk::{Purpose, WALK_END, WalkWord};
 use crate::index::Found;
 use crate::session::{Count, Session};
 use crate::store::{Cursor, read_key};
@@ -81,6 +82,21 @@ pub fn run(session: &Session, writer: &mut Writer) -> Result<()> {
             }
         }
     }
+}
+
+/// Collects what expired in a segment, from its start to its end, by no walk that others see: the one that they
+/// see may have to wait.
+pub fn collect_beside(session: &Session, writer: &mut Writer, segment: SegmentId) -> Result<()> {
+    let Some(state) = session.store.state(segment) else { return Ok(()) };
+    let generation_low = state.generation.low();
+    let word =
+        WalkWord { segment, generation_low, purpose: Purpose::Sweep, position: 0, owner: None };
+    let walk = Walk { route: Route::Upkeep, raw: 0, word, state };
+    let mut cursor = Cursor::start(segment, state.generation);
+    while let Some((spot, _)) = cursor.next(&session.store) {
+        meet(session, writer, &walk, spot, false)?;
+    }
+    Ok(())
 }
 
 fn next_record(

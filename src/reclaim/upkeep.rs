@@ -7,7 +7,7 @@ use super::mending::is_any_word_damaged;
 use super::moves;
 use super::plans::carry_out;
 use super::repair::{Suspicion, repair};
-use super::step::{Stepped, step};
+use super::step::{Stepped, collect_beside, step};
 use super::walks;
 use super::writer::{Route, Swept, Writer};
 use crate::entries;
@@ -86,6 +86,16 @@ pub fn maintain(session: &Session, writer: &mut Writer, suspicion: &Suspicion) -
             Stepped::Waits => break,
             Stepped::Idle | Stepped::Ended | Stepped::Past { .. } => {}
         }
+    }
+    collect_rest(session, writer)
+}
+
+/// Collects what expired where no sweep came: in a segment that is being emptied, and in any while the walk of
+/// upkeep waits for a sync or for its owner.
+fn collect_rest(session: &Session, writer: &mut Writer) -> Result<()> {
+    let facts = look(session, writer);
+    for segment in policy::not_swept(&facts.store()) {
+        collect_beside(session, writer, segment)?;
     }
     Ok(())
 }

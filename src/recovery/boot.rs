@@ -16,7 +16,7 @@ use crate::format::intent::WordAt;
 use crate::format::page::PAGE_BYTES;
 use crate::format::segment::ROW_BYTES;
 use crate::format::{INDEX_FILE, LOG_FILE};
-use crate::request::{Opening, Request, damaged};
+use crate::request::{Opening, Request};
 use crate::store::Store;
 use crate::sys::door::{Access, DiskFile, SharedFile};
 use crate::sys::words::Words;
@@ -171,7 +171,9 @@ fn new_index(request: &Request, identity: &Identity) -> Result<SharedFile> {
     store.words.index.file().sync(true).map_err(io)?;
     request.files().put_in_place(&beside, &request.directory, INDEX_FILE).map_err(io)?;
     let found = request.files().open(&path, true).map_err(io)?;
-    found.ok_or_else(|| damaged(&path, "the file vanished while it was made"))
+    found.ok_or_else(|| {
+        Error::new(ErrorKind::Busy, &path, "the file vanished while it was made", "Try again.")
+    })
 }
 
 const _: () = assert!(STATES_OFFSET.is_multiple_of(PAGE_BYTES));

@@ -153,7 +153,10 @@ impl<M: Medium, L: Liveness> Session<M, L> {
             let deadline = if is_stuck { Duration::ZERO } else { self.lock_timeout };
             let held = transactions.hold(&mut words.patience(deadline)).map_err(|stuck| {
                 self.stuck.store(stuck.0.encode(), Ordering::Relaxed);
-                self.busy("a process that does not move holds the write lock")
+                self.busy(
+                    "a process that does not move holds the write lock",
+                    "Let it go on or kill it, or allow a longer lock_timeout, and try again.",
+                )
             })?;
             let mut changes = Changes::default();
             let decision = decide(held.lsn(), &mut changes);
@@ -226,15 +229,10 @@ impl<M: Medium, L: Liveness> Session<M, L> {
         )
     }
 
-    /// The error of a wait that took too long.
+    /// The error of what others do not let go: what that is, and what to do.
     #[cold]
-    pub fn busy(&self, what: &str) -> Error {
-        Error::new(
-            ErrorKind::Busy,
-            &self.directory.join(LOG_FILE),
-            what,
-            "Let it run or kill it, or allow a longer lock_timeout, and try again.",
-        )
+    pub fn busy(&self, what: &str, next: &str) -> Error {
+        Error::new(ErrorKind::Busy, &self.directory.join(LOG_FILE), what, next)
     }
 
     /// The error of a store of which nobody knows how many pages its index has.

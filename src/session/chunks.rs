@@ -8,7 +8,7 @@ use super::attached::{Decision, Session};
 use super::medium::Medium;
 use super::pins::{self, Writing};
 use super::take::Takeable;
-use crate::error::{ErrorKind, Result};
+use crate::error::Result;
 use crate::format::address::{Generation, SegmentId, UNIT};
 use crate::format::intent::WordAt;
 use crate::format::segment::{Queue, State, TAIL, encode_chunk};
@@ -269,7 +269,7 @@ impl<M: Medium, L: Liveness> Session<M, L> {
             }
             Err(error) => {
                 let error = self.log_error("cannot fault pages in", error);
-                if error.kind() == ErrorKind::Full { Ok(false) } else { Err(error) }
+                if error.stops_growth() { Ok(false) } else { Err(error) }
             }
         }
     }

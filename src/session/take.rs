@@ -6,7 +6,7 @@
 use super::attached::{Decision, Session};
 use super::counters::Count;
 use super::medium::Medium;
-use crate::error::{ErrorKind, Result};
+use crate::error::Result;
 use crate::format::address::{Generation, Millis, SegmentId, UNIT};
 use crate::format::control;
 use crate::format::intent::WordAt;
@@ -91,7 +91,7 @@ impl<M: Medium, L: Liveness> Session<M, L> {
         let at = WordAt::log(self.store.geometry.segment_start(segment) + state.allocated);
         if let Err(error) = self.store.words.allocate(at, more) {
             let error = self.log_error("cannot allocate space", error);
-            if error.kind() != ErrorKind::Full {
+            if !error.stops_growth() {
                 return Err(error);
             }
             self.disk.note_full(self.now());

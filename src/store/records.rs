@@ -9,7 +9,7 @@ use super::readings::Store;
 use crate::format::address::{Address, Generation, Lsn, Millis, SegmentId, UNIT};
 use crate::format::check::Checker;
 use crate::format::intent::WordAt;
-use crate::format::record::{self, COMMITTED_AT, EXPIRY_AT, HEADER_BYTES, Shape};
+use crate::format::record::{self, AHEAD_LIMIT, COMMITTED_AT, EXPIRY_AT, HEADER_BYTES, Shape};
 use crate::format::segment::StateWord;
 use crate::format::slot::Slot;
 use crate::sys::words::Words;
@@ -171,7 +171,14 @@ impl Record {
     pub fn is_current(&self, cleared: Lsn, now: impl FnOnce() -> Millis) -> bool {
         self.shape.is_known()
             && self.lsn.is_some_and(|lsn| lsn > cleared)
-            && (self.expiry == Millis::NEVER || now() < self.expiry)
+            && (self.expiry == Millis::NEVER || self.is_in_its_time(now()))
+    }
+
+    /// Whether it has not expired, and was not stored under a clock that is far ahead of this one. (Whether a
+    /// record that never expires may be returned is no question of clocks.)
+    #[inline]
+    fn is_in_its_time(&self, now: Millis) -> bool {
+        now < self.expiry && u64::from(self.created) * 1000 <= now.get() + AHEAD_LIMIT
     }
 
     /// Whether a clear took it, or nobody ever published it.

@@ -42,7 +42,11 @@ impl Files for KernelFiles {
             return Ok(false);
         }
         if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            fs::create_dir_all(parent)?;
+            fs::create_dir_all(parent).map_err(|error| match error.kind() {
+                // Something above is a file.
+                io::ErrorKind::AlreadyExists => io::Error::from_raw_os_error(libc::ENOTDIR),
+                _ => error,
+            })?;
         }
         match DirBuilder::new().mode(0o700).create(path) {
             Ok(()) => {}

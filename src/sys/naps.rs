@@ -25,9 +25,14 @@ impl Naps {
         self.begun = Instant::now();
     }
 
+    /// Whether the deadline has passed.
+    pub fn are_over(&self) -> bool {
+        self.begun.elapsed() >= self.deadline
+    }
+
     /// Sleeps a little; `false`, at once, if the deadline has passed.
     pub fn nap(&mut self) -> bool {
-        if self.begun.elapsed() >= self.deadline {
+        if self.are_over() {
             return false;
         }
         thread::sleep(self.next);
@@ -49,5 +54,6 @@ mod tests {
             count += 1;
         }
         assert!((1..=30).contains(&count), "{count} naps");
+        assert!(naps.are_over() && !Naps::until(Duration::MAX).are_over());
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use larder::{Durability, ErrorKind, FileCache, Ttl};
 
-use crate::common::disk;
+use crate::common::{disk, fast_directory};
 
 fn fresh() -> (tempfile::TempDir, FileCache) {
     let dir = tempfile::tempdir().unwrap();
@@ -233,4 +233,14 @@ fn many_keys_at_once_are_as_so_many_single_ones() {
     let refused = cache.insert_many(&[("before", &b"x"[..]), ("large", &large), ("after", b"x")]);
     assert_eq!(refused.unwrap_err().kind(), ErrorKind::TooLarge);
     assert!(cache.contains_key("before") && !cache.contains_key("after"));
+}
+
+#[test]
+fn a_cache_shows_its_directory_and_limits_and_nothing_of_its_inside() {
+    let dir = fast_directory();
+    let path = dir.path().join("cache");
+    let cache = FileCache::builder().max_bytes(8 << 20).max_entries(5).open(&path).unwrap();
+    let expected =
+        format!("FileCache {{ directory: {path:?}, max_entries: 5, max_bytes: {}, .. }}", 8 << 20);
+    assert_eq!(format!("{cache:?}"), expected);
 }

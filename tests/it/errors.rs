@@ -122,8 +122,7 @@ fn a_newer_version_or_another_magic_is_refused_and_left_untouched() {
             let result = small().open(&path);
             let (kind, at) = match (magic, name) {
                 (false, _) => (ErrorKind::NewerVersion, path.join(name)),
-                (true, "store") => (ErrorKind::NotAStore, path.clone()),
-                (true, "log") => (ErrorKind::Damaged, path.join(name)),
+                (true, "store" | "log") => (ErrorKind::Damaged, path.join(name)),
                 (true, _) => {
                     // What is no index is made anew, and that is told.
                     let cache = result.unwrap();

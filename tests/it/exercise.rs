@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use larder::internals::{Environment, Simulated};
-use larder::{Builder, Error, FileCache};
+use larder::{Builder, Error, ErrorKind, FileCache};
 
 use crate::common::{Random, check, value};
 
@@ -144,7 +144,8 @@ impl Report {
     }
 }
 
-/// An error names a path and ends with a sentence that says what to do.
+/// An error names a path and ends with a sentence that says what to do; nothing is to be deleted for a cause that
+/// is not damage.
 pub fn assert_is_clear(error: &Error) {
     let message = error.to_string();
     let last = message.trim_end_matches('.').rsplit(". ").next().unwrap();
@@ -155,6 +156,8 @@ pub fn assert_is_clear(error: &Error) {
         "Name", "Try", "Store", "Mount", "Delete",
     ];
     assert!(verbs.iter().any(|verb| last.starts_with(verb)), "no next step: {message}");
+    let deletes = message.to_lowercase().contains("delete");
+    assert!(!deletes || error.kind() == ErrorKind::Damaged, "it is no damage: {message}");
 }
 
 /// Opens the store and does everything with it.

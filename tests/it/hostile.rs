@@ -14,7 +14,7 @@ use larder::ErrorKind;
 
 use crate::children::{Process, say};
 use crate::common::{self, Random};
-use crate::exercise::{KEYS, Kind, NAMES, Sample, assert_is_clear, environment, exercise};
+use crate::exercise::{KEYS, Kind, NAMES, Sample, assert_is_clear, environment, exercise, small};
 
 /// No case may take longer than this, on however slow a machine.
 const DEADLINE: Duration = Duration::from_secs(15);
@@ -254,4 +254,39 @@ const CONTROL: u64 = 0xF0000;
 #[test]
 fn a_flipped_bit_in_a_record_costs_at_most_that_record() {
     run("records", common::seed());
+}
+
+#[test]
+fn a_damaged_entry_is_not_there_for_any_read_and_counted_once_by_each() {
+    let dir = common::fast_directory();
+    let path = dir.path().join("cache");
+    let sample = Sample::new(&path, Default::default());
+    let cache = small().open(&path).unwrap();
+    let key = 5u64;
+    let name = key.to_le_bytes();
+    let value = cache.get(name).unwrap();
+    let log = sample.bytes("log");
+    let at = log.windows(value.len()).rposition(|bytes| bytes == value).unwrap();
+    sample.write("log", at as u64 + 30, &[!value[30]]);
+    let damaged = || cache.stats().damaged;
+    let mut before = damaged();
+    let mut counted = || {
+        let more = damaged() - before;
+        before += more;
+        more
+    };
+    assert!(cache.get(name).is_none());
+    assert_eq!(counted(), 1);
+    assert!(!cache.contains_key(name), "what get does not find is not there");
+    assert_eq!(counted(), 1);
+    assert!(cache.view(name).is_none());
+    assert_eq!(counted(), 1);
+    assert!(cache.iter().all(|(key, _)| key != name));
+    assert_eq!(counted(), 1);
+    assert!(cache.get_many(&[name])[0].is_none());
+    assert_eq!(counted(), 1);
+    assert_eq!(cache.get_or_insert_with(name, || b"anew".to_vec()).unwrap(), b"anew");
+    assert_eq!(counted(), 1, "a fill");
+    assert_eq!(cache.get(name).as_deref(), Some(&b"anew"[..]));
+    assert_eq!(counted(), 0);
 }

@@ -287,3 +287,98 @@ fn upkeep_beside_the_first_sync_of_a_store_evicts_nothing() {
     assert_eq!(cache.stats().evictions, 0);
     assert!((0..60).all(|key| version(&cache, key) == Some(1)));
 }
+
+/// A word of the index, and the word before it.
+const WORD: usize = 8;
+/// Bytes of a group of slots.
+const GROUP: usize = 16 * WORD;
+
+/// A cut that leaves so many versions of a key, from 1, each in a slot of its own: the older ones come first. (Of
+/// sectors of one page that are of different times, and of the copies that a split brings back, each
+/// may have one.)
+fn versions_of_a_key(place: &Place, versions: u64) -> (u64, Files) {
+    let cache = place.create(&Simulated::default());
+    (0..600).for_each(|key| insert(&cache, key, 1, 24));
+    let words = |files: &Files| files.index.as_chunks::<WORD>().0.to_vec();
+    let read = || Files::read(&place.first());
+    let changed = |before: &Files, after: &Files| {
+        let both = words(before).into_iter().zip(words(after));
+        both.enumerate().find(|(_, (before, after))| before != after).map(|(at, _)| at * WORD)
+    };
+    // One on the last page: the decision which version is the newest comes there last.
+    let mut key = 1000;
+    let at = loop {
+        let before = read();
+        insert(&cache, key, 1, 24);
+        let at = changed(&before, &read()).unwrap();
+        let after = read();
+        if before.index.len() == after.index.len() && at / PAGE == last_page(&after) {
+            break at;
+        }
+        key += 1;
+    };
+    let slot = |files: &Files| <[u8; WORD]>::try_from(&files.index[at..at + WORD]).unwrap();
+    let mut slots = vec![slot(&read())];
+    for newer in 2..=versions {
+        insert(&cache, key, newer, 24);
+        slots.push(slot(&read()));
+    }
+    let mut files = read();
+    let group = at / GROUP * GROUP;
+    let free = |index: &[u8], at: usize| index[at..at + WORD] == [0; WORD];
+    let of_group = (group..group + GROUP).step_by(WORD);
+    let places = of_group.filter(|&slot| slot == at || free(&files.index, slot));
+    let places: Vec<usize> = places.take(slots.len()).collect();
+    assert_eq!(places.len(), slots.len());
+    files.index[at..at + WORD].fill(0);
+    for (at, slot) in places.into_iter().zip(slots) {
+        files.index[at..at + WORD].copy_from_slice(&slot);
+    }
+    (key, files)
+}
+
+/// The last page of the index that slots are on.
+fn last_page(files: &Files) -> usize {
+    files.index.iter().rposition(|&byte| byte != 0).unwrap() / PAGE
+}
+
+#[test]
+fn no_version_that_a_cut_left_comes_back_when_its_key_is_put_again_or_removed() {
+    for versions in [2, 3, 5] {
+        let place = Place::new();
+        let (key, cut) = versions_of_a_key(&place, versions);
+        for clears in [false, true] {
+            place.after(&cut, &Simulated::default(), |cache, _| {
+                assert_eq!(version(cache, key), Some(versions));
+                if clears {
+                    cache.clear().unwrap();
+                    assert_eq!(version(cache, key), None);
+                }
+                insert(cache, key, 100, 24);
+                // Upkeep decides which versions are the newest, a page with each put.
+                for other in 0..40 {
+                    let found = version(cache, key);
+                    assert_eq!(
+                        found,
+                        Some(100),
+                        "of {versions}, clear {clears}, after {other} puts"
+                    );
+                    insert(cache, 5000 + other, 1, 24);
+                }
+                cache.maintain().unwrap();
+                assert_eq!(version(cache, key), Some(100));
+                assert!(cache.remove(key.to_le_bytes()).unwrap());
+                assert_eq!(version(cache, key), None);
+                assert!(cache.verify().unwrap().is_sound());
+            });
+        }
+        place.after(&cut, &Simulated::default(), |cache, _| {
+            assert!(cache.remove(key.to_le_bytes()).unwrap());
+            assert_eq!(version(cache, key), None);
+            (5000..5040).for_each(|other| insert(cache, other, 1, 24));
+            assert_eq!(version(cache, key), None);
+            assert!(cache.verify().unwrap().is_sound());
+        });
+        place.evidence("cuts that leave several versions of a key");
+    }
+}

@@ -5,8 +5,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use larder::FileCache;
+use larder::internals::Simulated;
 use larder::internals::address::SegmentId;
 use larder::internals::control::{self, Geometry};
 
@@ -139,5 +141,25 @@ fn both_readers_list_a_store_in_use() {
     let Some(entries) = read(&path, 0) else { return };
     let found = listed(&cache);
     assert!(found.len() > 500, "{}", found.len());
+    assert_eq!(values(entries), found);
+}
+
+#[test]
+fn both_readers_pass_over_what_was_stored_under_a_clock_far_ahead() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("cache");
+    let day = Duration::from_secs(86_400);
+    let system = Simulated::default().at(READ_AT);
+    let cache = FileCache::builder().environment(system.environment()).open(&path).unwrap();
+    cache.insert_with_ttl("in time", "a", day).unwrap();
+    for (ahead, key) in [(290_000, "a little ahead"), (310_000, "far ahead")] {
+        system.set_clock(READ_AT + ahead);
+        cache.insert_with_ttl(key, "b", day).unwrap();
+    }
+    cache.insert("never expires", "c").unwrap();
+    system.set_clock(READ_AT);
+    let found = listed(&cache);
+    assert_eq!(found.len(), 3);
+    let Some(entries) = read(&path, READ_AT) else { return };
     assert_eq!(values(entries), found);
 }

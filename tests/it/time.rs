@@ -258,3 +258,126 @@ fn what_expired_goes_before_anything_live_for_want_of_entries() {
     let left = (0..500).filter(|key| store.has(*key)).count() as u64;
     assert_eq!(left + stats.evictions, 500);
 }
+
+/// One of several ways in which a store is used.
+fn used_in_way(way: u64) -> Timed {
+    let builder = FileCache::builder().max_bytes(3 << 20).segment_size(64 << 10);
+    Timed::new(match way {
+        0 => builder.max_bytes(16 << 20),
+        1 => builder.max_entries(700),
+        2 => builder.durability(larder::Durability::Every(Duration::from_secs(7))),
+        _ => builder,
+    })
+}
+
+#[test]
+fn after_maintain_the_length_is_what_an_iterator_gives_however_the_store_was_used() {
+    let mut random = Random::new(common::seed());
+    let mut checks = 0;
+    for round in 0..12 {
+        let store = used_in_way(round % 4);
+        let beside = FileCache::builder().environment(store.system.environment());
+        let beside = beside.open(store.cache.directory()).unwrap();
+        for number in 0..4000u64 {
+            let cache = if random.one_in(3) { &beside } else { &store.cache };
+            let key = random.below(1200);
+            let ttl = match random.below(4) {
+                0 => Ttl::Never,
+                1 => Ttl::After(Duration::from_millis(1 + random.below(100_000))),
+                _ => Ttl::After(Duration::from_millis(1 + random.below(5000))),
+            };
+            let most = if random.one_in(20) { 20_000 } else { 1500 };
+            let length = 24 + random.below(most) as usize;
+            let name = key.to_le_bytes();
+            match random.below(100) {
+                0 => store.pass(random.below(9000)),
+                1 => _ = cache.remove(name).unwrap(),
+                2 if number > 1000 && random.one_in(10) => cache.sync().map(|_| ()).unwrap(),
+                3 if random.one_in(20) => cache.clear().unwrap(),
+                4 | 5 => {
+                    cache.maintain().unwrap();
+                    let listed = cache.iter().count() as u64;
+                    assert_eq!(
+                        cache.len(),
+                        listed,
+                        "round {round}, operation {number}: {:?}",
+                        cache.stats()
+                    );
+                    checks += 1;
+                }
+                6..20 => _ = cache.get(name),
+                _ => cache.insert_with_ttl(name, value(key, number, length), ttl).unwrap(),
+            }
+        }
+        assert!(store.cache.verify().unwrap().is_sound());
+    }
+    println!("{checks} times");
+}
+
+#[test]
+fn after_maintain_the_length_is_what_an_iterator_gives_by_the_real_clock_too() {
+    for syncs in [false, true] {
+        let dir = common::fast_directory();
+        let builder = FileCache::builder().max_bytes(3 << 20).segment_size(64 << 10);
+        let cache = builder.open(dir.path().join("cache")).unwrap();
+        let put = |key: u64, ttl: Ttl| {
+            cache.insert_with_ttl(key.to_le_bytes(), value(key, 1, 1000), ttl).unwrap();
+        };
+        for key in 0..500 {
+            put(key, Duration::from_millis(20 + key).into());
+            if syncs && key == 200 {
+                cache.sync().unwrap();
+            }
+        }
+        put(500, Ttl::Never);
+        while cache.iter().count() > 1 {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        cache.maintain().unwrap();
+        assert_eq!(cache.len(), 1, "{:?}", cache.stats());
+    }
+}
+
+#[test]
+fn what_was_stored_under_a_clock_far_ahead_is_not_trusted_unless_it_never_expires() {
+    const MINUTE: u64 = 60_000;
+    let store = Timed::new(FileCache::builder().max_bytes(4 << 20));
+    let day = START + 24 * 60 * MINUTE;
+    store.set(day);
+    store.put(1, 50, Duration::from_millis(MINUTE));
+    store.put(2, 50, Ttl::Never);
+    assert!(store.has(1) && store.has(2));
+    for (now, there) in [
+        (START, false),
+        (day - 6 * MINUTE, false),
+        // Clocks are set by a little now and then.
+        (day - 4 * MINUTE, true),
+        (day + MINUTE, false),
+    ] {
+        store.set(now);
+        assert_eq!(
+            store.has(1),
+            there,
+            "{} s after it was stored",
+            (now as i64 - day as i64) / 1000
+        );
+        assert!(store.has(2));
+    }
+    // Stored anew, it counts at once.
+    store.set(START);
+    let computed = store.cache.get_or_insert_with(1u64.to_le_bytes(), || value(1, 1, 50)).unwrap();
+    assert_eq!(check(1, &computed), 1);
+    store.put(3, 50, Duration::from_millis(MINUTE));
+    assert!(store.has(1) && store.has(3));
+}
+
+#[test]
+fn a_clock_that_is_set_back_does_not_revive_what_was_stored_later() {
+    let store = Timed::new(FileCache::builder().max_bytes(4 << 20));
+    store.put(1, 50, Duration::from_secs(60));
+    store.pass(61_000);
+    assert!(!store.has(1));
+    store.set(START - 301_000);
+    assert!(!store.has(1) && store.cache.iter().next().is_none());
+    assert!(!store.cache.remove(1u64.to_le_bytes()).unwrap());
+}

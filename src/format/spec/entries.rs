@@ -9,7 +9,9 @@ use crate::format::lock::{PROGRESS_LOCK_BYTE, fill_lock_byte, process_lock_byte}
 use crate::format::page::SPLIT_LOAD_PERCENT;
 use crate::format::page::{GROUP_FACTOR, GROUP_SLOTS, PAGE_BYTES, PAGE_GROUPS, PAGE_SLOTS};
 use crate::format::record::{self, COMMITTED_AT, EXPIRY_AT, HEADER_BYTES, KEY_LIMIT, PAYLOAD_AT};
-use crate::format::record::{KNOWN_FLAGS, Shape, decode_committed, decode_expiry, encode_payload};
+use crate::format::record::{
+    AHEAD_LIMIT, KNOWN_FLAGS, Shape, decode_committed, decode_expiry, encode_payload,
+};
 use crate::format::segment::{CHUNK_HEADER_BYTES, encode_chunk};
 use crate::format::slot::{FREQUENCY_LIMIT, Slot, TAG_BITS};
 use crate::store::barrier::REUSES_LIMIT;
@@ -127,6 +129,7 @@ fn records() -> Vec<Table> {
                 ("record header", n(HEADER_BYTES)),
                 ("longest key", n(KEY_LIMIT as u64)),
                 ("known flags", n(KNOWN_FLAGS)),
+                ("farthest ahead", n(AHEAD_LIMIT)),
             ],
         ),
         bits("Committed word", &[(lsn, "LSN"), (!lsn, "check")]),

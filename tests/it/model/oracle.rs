@@ -13,13 +13,28 @@ pub type Checked<T = ()> = Result<T, TestCaseError>;
 /// What never expires.
 pub const NEVER: u64 = (1 << 48) - 1;
 
+/// When an entry was stored, and when it expires.
+#[derive(Clone, Copy, Debug)]
+pub struct Life {
+    pub created: u64,
+    pub expiry: u64,
+}
+
+impl Life {
+    /// Whether a store serves it at this time. A record tells its creation in 32 bits of seconds.
+    fn holds(self, now: u64) -> bool {
+        let created = u64::from((self.created / 1000) as u32) * 1000;
+        self.expiry == NEVER || (now < self.expiry && created <= now + 300_000)
+    }
+}
+
 /// An entry as it was last set.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry {
     version: u64,
     length: usize,
-    expiry: u64,
-    /// The clock was past its expiry at some time: even if it was set back, the entry may be gone.
+    life: Life,
+    /// The clock was out of its life at some time: even if it was set again, the entry may be gone.
     has_expired: bool,
 }
 
@@ -41,8 +56,8 @@ pub struct Oracle {
 }
 
 impl Oracle {
-    pub fn set(&mut self, key: Key, version: u64, length: usize, expiry: u64) {
-        let entry = Entry { version, length, expiry, has_expired: false };
+    pub fn set(&mut self, key: Key, version: u64, length: usize, life: Life) {
+        let entry = Entry { version, length, life, has_expired: false };
         self.entries.insert(key, entry);
     }
 
@@ -57,19 +72,25 @@ impl Oracle {
 
     /// When a key's entry expires, if it does.
     pub fn expiry(&self, key: Key) -> Option<u64> {
-        self.entries.get(&key).map(|entry| entry.expiry).filter(|&expiry| expiry != NEVER)
+        self.entries.get(&key).map(|entry| entry.life.expiry).filter(|&expiry| expiry != NEVER)
     }
 
     /// The clock shows `now`.
     pub fn at(&mut self, now: u64) {
         for entry in self.entries.values_mut() {
-            entry.has_expired |= now >= entry.expiry && entry.expiry != NEVER;
+            entry.has_expired |= !entry.life.holds(now);
         }
     }
 
     /// Whether a hit on a key would be right now.
     pub fn lives(&self, key: Key, now: u64) -> bool {
-        self.entries.get(&key).is_some_and(|entry| now < entry.expiry || entry.expiry == NEVER)
+        self.entries.get(&key).is_some_and(|entry| entry.life.holds(now))
+    }
+
+    /// Entries that have not expired, and are not served because a clock far ahead has stored them.
+    pub fn stored_ahead(&self, now: u64) -> u64 {
+        let ahead = |entry: &&Entry| now < entry.life.expiry && !entry.life.holds(now);
+        self.entries.values().filter(ahead).count() as u64
     }
 
     /// The store has evicted so many by now.

@@ -9,7 +9,7 @@ use proptest::test_runner::TestCaseError;
 
 use super::form::{Form, START};
 use super::operations::{Key, Length, Lives, Plan, Read, Syncs, Time, name};
-use super::oracle::{Checked, NEVER, Oracle, value};
+use super::oracle::{Checked, Life, NEVER, Oracle, value};
 use crate::common;
 
 /// Handles and views that are held at most.
@@ -191,7 +191,7 @@ impl Player {
     /// An entry was stored.
     pub(super) fn stored(&mut self, key: Key, version: u64, length: usize, expiry: u64) -> Checked {
         self.inserts += 1;
-        self.oracle.set(key, version, length, expiry);
+        self.oracle.set(key, version, length, Life { created: self.now(), expiry });
         self.oracle.at(self.now());
         Ok(())
     }
