@@ -5,6 +5,7 @@ use super::pass::Pass;
 use crate::format::address::{Generation, Millis, SegmentId, UNIT};
 use crate::format::control;
 use crate::format::intent::WordAt;
+use crate::format::page::PAGE_BYTES;
 use crate::format::segment::{
     BarrierStamp, FIRST_EXPIRY, GRANTED, LAST_EXPIRY, LIVE, Live, Queue, STAMP, State, StateWord,
     TAIL,
@@ -123,6 +124,18 @@ fn set_active(store: &Store, known: &[Active]) {
     }
 }
 
+/// Gives back what the limit does not count, since it takes no disk: a copy may have been written in full.
+fn give_back_reserved(store: &Store) {
+    let rows = store.geometry.max_processes as u64 * control::PROCESS_ROW_BYTES;
+    let end = (control::PROCESSES_OFFSET + rows).next_multiple_of(PAGE_BYTES);
+    let reserved =
+        [control::CUT_OFFS_OFFSET..control::PROCESSES_OFFSET, end..store.geometry.control_bytes()];
+    for range in reserved.into_iter().filter(|range| !range.is_empty()) {
+        // Where the file system cannot, the copy takes more than the limit.
+        let _ = store.words.give_back(WordAt::log(range.start), range.end - range.start);
+    }
+}
+
 /// Nobody is attached: nothing is intended, and nothing pinned.
 pub fn clear_processes(store: &Store, shared: bool) {
     let seen = store.processes().count() as u64;
@@ -131,6 +144,7 @@ pub fn clear_processes(store: &Store, shared: bool) {
         // As above: what cannot be allocated is found out when a row is used.
         let start = WordAt::log(control::PROCESSES_OFFSET);
         let _ = store.words.allocate(start, seen * control::PROCESS_ROW_BYTES);
+        give_back_reserved(store);
     }
     for process in store.processes() {
         store.words.store(store.geometry.intent_at(process, 0), 0);

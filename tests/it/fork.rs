@@ -78,7 +78,7 @@ pub fn forker(directory: &Path) {
 pub fn dies_in_commit(directory: &Path) {
     const LOCK: u64 = 0x80;
     const ENTRIES: u64 = 0x88;
-    const PROCESSES: u64 = 0x1000 + 4096 * 8 + 4096 * 64;
+    const PROCESSES: u64 = larder::internals::control::PROCESSES_OFFSET;
     const SLOT: u64 = 1; // The test has slot 0.
     let cache = FileCache::open(directory).unwrap();
     cache.insert("before", "b").unwrap();
@@ -90,7 +90,7 @@ pub fn dies_in_commit(directory: &Path) {
         u64::from_le_bytes(word)
     };
     let write = |at, word: u64| log.write_all_at(&word.to_le_bytes(), at).unwrap();
-    let intent = PROCESSES + SLOT * 1024;
+    let intent = PROCESSES + SLOT * larder::internals::control::PROCESS_ROW_BYTES;
     write(intent + 8, ENTRIES);
     write(intent + 16, read(ENTRIES) + 5);
     write(intent, 1 | 1 << 8);

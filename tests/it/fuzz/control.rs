@@ -3,6 +3,7 @@
 
 use arbitrary::{Result, Unstructured};
 use larder::internals::address::{Generation, Lsn, SegmentId};
+use larder::internals::checked::VALUE_BITS;
 use larder::internals::control::{self, Geometry, TABLE_SEGMENTS};
 use larder::internals::intent::{INTENT_WORDS, IntentHead, WordAt};
 use larder::internals::lock::{LockWord, Phase, ProcessId};
@@ -37,8 +38,13 @@ fn read(word: u64, other: u64) {
     assert!(
         walk.is_none_or(|walk| walk.position <= WALK_END && walk.segment.get() < TABLE_SEGMENTS)
     );
-    if let Some(state) = StateWord::decode(word) {
-        assert_eq!(state.encode(), word & ((1 << 60) - 1));
+    let value = word & ((1 << VALUE_BITS) - 1);
+    if let Some(state) = StateWord::decode(value) {
+        assert_eq!(state.encode(), value);
+    }
+    for (at, name) in control::CHECKED {
+        assert_eq!(at.unseal(at.seal(value)), Some(value), "{name}");
+        assert!(at.unseal(word).is_none_or(|found| at.seal(found) == word), "{name}");
     }
     let live = Live::decode(word);
     assert_eq!(live.encode(), word);
@@ -79,7 +85,7 @@ fn written(input: &mut Unstructured<'_>) -> Result<()> {
         generation: Generation::new(input.arbitrary()?),
         state: *input.choose(&states)?,
         queue: *input.choose(&[Queue::Probation, Queue::Main])?,
-        allocated: input.int_in_range(0..=0xF_FFFFu64)? * 4096,
+        allocated: input.int_in_range(0..=0x1_FFFFu64)? * 4096,
     };
     assert_eq!(StateWord::decode(state.encode()), Some(state));
     let version = input.arbitrary()?;

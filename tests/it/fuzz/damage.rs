@@ -62,16 +62,7 @@ impl Field {
                     _ => lock.sequence.get(),
                 }
             }
-            Self::Walk(which, part) => {
-                let walk = WalkWord::decode(files.word(WALKS[which % 3])).unwrap_or(NO_WALK);
-                match part {
-                    0 => walk.segment.get().into(),
-                    1 => walk.generation_low.into(),
-                    2 => walk.purpose as u64,
-                    3 => walk.position.into(),
-                    _ => walk.owner.map_or(0, |owner| u64::from(owner.get()) + 1),
-                }
-            }
+            Self::Walk(which, part) => walk_part(files, WALKS[which % 3], part),
             Self::Row(segment, word) => {
                 files.word(files.geometry.row_at(SegmentId::new(segment), word % 8))
             }
@@ -256,6 +247,17 @@ fn set_walk(files: &Files, at: WordAt, part: u8, value: u64) {
         _ => walk.owner = value.checked_sub(1).and_then(|owner| ProcessId::new(owner as u16)),
     }
     files.set(at, WalkWord::encode(Some(walk)));
+}
+
+fn walk_part(files: &Files, at: WordAt, part: u8) -> u64 {
+    let walk = WalkWord::decode(files.word(at)).unwrap_or(NO_WALK);
+    match part {
+        0 => walk.segment.get().into(),
+        1 => walk.generation_low.into(),
+        2 => walk.purpose as u64,
+        3 => walk.position.into(),
+        _ => walk.owner.map_or(0, |owner| u64::from(owner.get()) + 1),
+    }
 }
 
 fn checked(number: usize) -> CheckedAt {
