@@ -62,14 +62,14 @@ impl CheckedAt {
     #[inline]
     pub const fn seal(self, value: u64) -> u64 {
         let value = value & VALUE_MASK;
-        value | ((value % CHECK_MODULUS ^ self.label) << VALUE_BITS)
+        value | (((value % CHECK_MODULUS) ^ self.label) << VALUE_BITS)
     }
 
     /// The value of a copy, if its check holds.
     #[inline]
     pub const fn unseal(self, word: u64) -> Option<u64> {
         let value = word & VALUE_MASK;
-        let check = value % CHECK_MODULUS ^ self.label;
+        let check = (value % CHECK_MODULUS) ^ self.label;
         if check == word >> VALUE_BITS { Some(value) } else { None }
     }
 }

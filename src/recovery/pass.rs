@@ -152,10 +152,11 @@ impl<'a> Pass<'a> {
             }
             let own = position / GROUP_SLOTS * GROUP_SLOTS;
             for group in [own, page::other_group(position, slot.tag())] {
-                for other in group..group + GROUP_SLOTS {
-                    let found = Slot::from_word(words[other]);
+                let slots = words.iter_mut().enumerate().skip(group).take(GROUP_SLOTS);
+                for (other, word) in slots {
+                    let found = Slot::from_word(*word);
                     if found.is_live() && found.tag() == slot.tag() {
-                        words[other] = 0;
+                        *word = 0;
                         self.set(page, other, Slot::EMPTY);
                     }
                 }
