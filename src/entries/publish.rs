@@ -1,7 +1,7 @@
 //! Publishing: a record becomes the key's entry by one store of its slot.
 
 use super::duplicates::resolve_duplicates;
-use super::locate::{Located, Target};
+use super::locate::{Located, Target, is_dead};
 use super::release::release;
 use crate::error::Result;
 use crate::format::address::{Lsn, Millis};
@@ -45,10 +45,10 @@ pub enum Publishing {
 /// unless the answer says that it is published.
 pub fn publish(session: &Session, located: &Located, new: &Publication) -> Result<Publishing> {
     let store = &session.store;
-    session.widen_expiry(new.spot, new.expiry);
+    session.widen_expiry(new.spot, new.expiry, new.units);
     let target = match &located.entry {
         Some((found, _)) => Target::Vacant(*found),
-        None => match located.target(store) {
+        None => match located.target(store, || session.now()) {
             Some(target) => target,
             None => return Ok(Publishing::NeedsSync),
         },
@@ -70,8 +70,9 @@ pub fn publish(session: &Session, located: &Located, new: &Publication) -> Resul
         replace(store, changes, lsn, &change);
         Decision::Commit(Publishing::Published(lsn))
     })?;
-    if matches!((outcome, target), (Publishing::Published(_), Target::Overflow(_))) {
-        session.count(Count::Evictions, 1);
+    if let (Publishing::Published(_), Target::Overflow(found)) = (outcome, target) {
+        let dead = is_dead(store, &found, || session.now());
+        session.count(if dead { Count::Expirations } else { Count::Evictions }, 1);
     }
     Ok(outcome)
 }

@@ -3,7 +3,8 @@
 //! A walk's state is one shared word, so that any process goes on with what another began. A step is
 //! idempotent: it does no harm if two processes do it, or if one dies in the middle.
 //!
-//! From the lowest: `writer` is what a process keeps, `facts` gathers the numbers, `repair` counts anew
+//! From the lowest: `lifetimes` is a sketch of how long entries live, `writer` what a process keeps; `facts`
+//! gathers the numbers, `permit` says whether something live may go, `repair` counts anew
 //! what damage made wrong; `moves` holds copies back until the barrier allows them to be named; `walks`
 //! begins, takes over and ends a walk, `records` deals with one record, `step` with the next one; `plans`
 //! begins what the policy says. `hands` evicts where entries are at their limit, `clear` collects what a
@@ -14,7 +15,9 @@ mod clear;
 mod facts;
 mod first;
 mod hands;
+mod lifetimes;
 mod moves;
+mod permit;
 mod plans;
 mod records;
 mod repair;

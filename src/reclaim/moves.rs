@@ -64,7 +64,7 @@ pub fn copy(
         lsn: record.lsn.filter(|_| syncs),
     };
     session.write(new, record.shape, attributes, [&bytes, b"", b""]);
-    session.widen_expiry(new, record.expiry);
+    session.widen_expiry(new, record.expiry, units);
     let moved = Move { found, old: *record, new, frequency, syncs };
     let result = if syncs {
         wait(session, writer, moved)
@@ -106,7 +106,7 @@ pub fn name_covered(session: &Session, writer: &mut Writer) -> Result<bool> {
     }
     for moved in std::mem::take(&mut copies.waiting) {
         // A sweep may have set the bounds anew while no slot named the copy.
-        session.widen_expiry(moved.new, moved.old.expiry);
+        session.widen_expiry(moved.new, moved.old.expiry, moved.old.units());
         // What changed meanwhile has no use for the copy.
         entries::repoint(session, &moved)?;
     }

@@ -16,14 +16,23 @@ use crate::store::Store;
 /// Reclaims until a segment that takes a record of `units` can be taken (two, if they can be had);
 /// `false` if nothing at all can be reclaimed.
 pub fn make_room(session: &Session, writer: &mut Writer, units: u32) -> Result<bool> {
+    let made = make_room_in_turns(session, writer, units);
+    writer.permit.unconditional = false;
+    made
+}
+
+fn make_room_in_turns(session: &Session, writer: &mut Writer, units: u32) -> Result<bool> {
     if session.is_disk_full() && !fits_anywhere(&session.store, units) {
         return Ok(false); // However much were evicted.
     }
     if is_any_segment_lost(&session.store) {
         repair(session)?;
     }
-    // Each turn ends a walk or begins one: enough to walk every segment in use three times.
-    for _ in 0..6 * segments_in_use(session, writer) + 12 {
+    // Each turn ends a walk or begins one: enough to walk every segment in use three times, and thrice again
+    // where sweeps have brought no room, though much may have expired: whatever has, live entries go then.
+    let turns = 6 * segments_in_use(session, writer) + 12;
+    for turn in 0..2 * turns {
+        writer.permit.unconditional = turn >= turns;
         session.free_drained()?;
         if are_grants_wrong(&session.store) {
             repair_grants(session)?;
@@ -37,8 +46,9 @@ pub fn make_room(session: &Session, writer: &mut Writer, units: u32) -> Result<b
             moves::sync_and_name(session, writer)?;
             continue;
         }
-        if !is_walking(session) && !carry_out(session, policy::plan(&facts.store(), Need::Segment))?
-        {
+        let need = if turn < turns { Need::Segment } else { Need::Eviction };
+        let plan = policy::plan(&facts.store(), need);
+        if !is_walking(session) && !carry_out(session, writer, plan)? {
             return Ok(facts.free > 0);
         }
         run(session, writer)?;
@@ -54,8 +64,8 @@ pub fn make_free(session: &Session, writer: &mut Writer) -> Result<bool> {
             return Ok(true);
         }
         let facts = Facts::gather(session, 1, &writer.swept);
-        if !is_walking(session) && !carry_out(session, policy::plan(&facts.store(), Need::Segment))?
-        {
+        let plan = policy::plan(&facts.store(), Need::Segment);
+        if !is_walking(session) && !carry_out(session, writer, plan)? {
             return Ok(false);
         }
         run(session, writer)?;
@@ -71,7 +81,8 @@ pub fn compact_all(session: &Session, writer: &mut Writer) -> Result<u64> {
     for _ in 0..2 * used + 2 {
         if !is_walking(session) {
             let facts = Facts::gather(session, 1, &writer.swept);
-            if !carry_out(session, policy::plan(&facts.store(), Need::Compact))? {
+            let plan = policy::plan(&facts.store(), Need::Compact);
+            if !carry_out(session, writer, plan)? {
                 break;
             }
         }

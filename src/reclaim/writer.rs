@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::lifetimes::Lifetimes;
 use crate::entries::{Backed, Move};
 use crate::error::Result;
 use crate::format::address::{Generation, Millis, SegmentId};
@@ -37,6 +38,10 @@ pub struct Writer {
     pub(super) hands: Hands,
     /// Segments that it has swept.
     pub(super) swept: Swept,
+    /// How long what its sweeps left has to live.
+    pub(super) lifetimes: Lifetimes,
+    /// Whether something live may go.
+    pub(super) permit: Permit,
     /// Segments taken, and free ones, when it last looked for something to do.
     pub(super) orders_seen: u64,
     pub(super) free: u64,
@@ -59,6 +64,22 @@ pub(super) struct Hands {
     pub(super) hidden: u32,
     /// The queue that gives entries away, and for how many evictions more.
     pub(super) trimming: Option<(Queue, u32)>,
+}
+
+/// Whether live entries may go, as a look at all segments said.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Permit {
+    /// From when until when it holds, if it was given.
+    pub(super) within: Option<(Millis, Millis)>,
+    /// Whether entries may go for want of bytes, too.
+    pub(super) for_bytes: bool,
+    /// Segments taken when it was given.
+    pub(super) orders: u64,
+    /// Units and entries for which it still holds.
+    pub(super) units: u64,
+    pub(super) entries: u64,
+    /// Whether entries go for want of bytes whatever it says, since there was no other way to make room.
+    pub(super) unconditional: bool,
 }
 
 /// Which of the store's three walks.
@@ -116,6 +137,15 @@ impl Copies {
     /// Forgets them: their entries stay where they are.
     pub(super) fn give_up(&mut self) {
         self.waiting.clear();
+    }
+}
+
+impl Permit {
+    /// Whether it still holds, for want of bytes or of entries.
+    pub(super) fn holds(&self, now: Millis, orders: u64, for_bytes: bool) -> bool {
+        let in_time = self.within.is_some_and(|(from, until)| from <= now && now <= until);
+        let is_for = self.for_bytes || !for_bytes;
+        in_time && is_for && self.orders == orders && self.units > 0 && self.entries > 0
     }
 }
 

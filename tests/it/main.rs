@@ -11,6 +11,7 @@ mod corpus;
 mod counters;
 mod errors;
 mod exercise;
+mod expired_first;
 mod faults;
 mod forged;
 mod fork;

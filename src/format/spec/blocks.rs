@@ -215,7 +215,7 @@ fn segments() -> Vec<Table> {
                 row(LAST_EXPIRY, "last expiry"),
                 row(ORDER, "order"),
                 row(STAMP, "stamp"),
-                row(ROW_BYTES / 8 - 1, "reserved"),
+                row(HORIZON, "horizon"),
             ],
         ),
         bits(
@@ -224,6 +224,13 @@ fn segments() -> Vec<Table> {
                 (stamp(u32::MAX, 0, 0), "moved after"),
                 (stamp(0, u32::MAX, 0), "counted since"),
                 (stamp(0, 0, u8::MAX), "reuses"),
+            ],
+        ),
+        bits(
+            "Horizon",
+            &[
+                (Horizon { until: Millis::NEVER, expiring: 0 }.encode(), "until"),
+                (Horizon { expiring: u16::MAX, ..Horizon::UNKNOWN }.encode(), "expiring"),
             ],
         ),
     ]
