@@ -35,7 +35,8 @@ fn main() {
     if names.is_empty() {
         names = vec!["drift".to_owned(), "phases".to_owned()];
     }
-    let columns: Vec<String> = sizes.iter().map(|size| format!("larder {size} B | writes")).collect();
+    let columns: Vec<String> =
+        sizes.iter().map(|size| format!("larder {size} B | writes")).collect();
     println!("| requests | entries | LRU | S3-FIFO | {} |", columns.join(" | "));
     println!("|---|--:|--:|--:|{}", "--:|--:|".repeat(sizes.len()));
     for name in names {

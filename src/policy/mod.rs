@@ -18,5 +18,6 @@ pub use expiry::sweep_due;
 pub use facts::{SegmentFacts, StoreFacts};
 pub use records::{Judgement, RecordFacts, is_budget_spent, judge};
 pub use segments::{
-    LOW_WATER, Need, Plan, may_evict_until, pace, plan, sweep_for_room, trim_after, trim_queue,
+    LOW_WATER, Need, Plan, is_main_in_few, may_evict_until, pace, plan, sweep_for_room, trim_after,
+    trim_queue,
 };

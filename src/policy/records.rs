@@ -21,6 +21,8 @@ pub struct RecordFacts {
     /// Whether nothing live goes now for want of bytes: too much may have expired elsewhere, or too little
     /// lives.
     pub spared: bool,
+    /// Whether a hand may write it again, so that it is the youngest of its queue.
+    pub rejoins: bool,
 }
 
 /// What becomes of a record.
@@ -46,7 +48,7 @@ pub enum Judgement {
 
 /// The judgement of a walk on a record.
 pub fn judge(purpose: Purpose, record: &RecordFacts) -> Judgement {
-    let RecordFacts { queue, frequency, dead, budget_spent, spared } = *record;
+    let RecordFacts { queue, frequency, dead, budget_spent, spared, rejoins } = *record;
     if dead {
         return Judgement::Collect;
     }
@@ -54,6 +56,9 @@ pub fn judge(purpose: Purpose, record: &RecordFacts) -> Judgement {
         (Purpose::Sweep, _) => Judgement::Keep(frequency),
         (Purpose::Compact, _) => Judgement::Move { queue, frequency },
         (Purpose::Evict, _) if spared => Judgement::Move { queue, frequency },
+        (Purpose::Trim, Queue::Main) if frequency > 0 && rejoins => {
+            Judgement::Move { queue, frequency: frequency - 1 }
+        }
         (Purpose::Trim, Queue::Main) if frequency > 0 => Judgement::Keep(frequency - 1),
         (Purpose::Evict, Queue::Main) if frequency > 0 && !budget_spent => {
             Judgement::Move { queue, frequency: frequency - 1 }
@@ -85,6 +90,7 @@ mod tests {
                     dead: false,
                     budget_spent: true,
                     spared: false,
+                    rejoins: true,
                 };
                 let moved = Judgement::Move { queue, frequency };
                 let spared = RecordFacts { spared: true, ..record };
@@ -107,6 +113,7 @@ mod tests {
             dead: false,
             budget_spent: false,
             spared: false,
+            rejoins: false,
         };
         let promoted = Judgement::Move { queue: Queue::Main, frequency: 0 };
         assert_eq!(judge(Purpose::Evict, &record), promoted);

@@ -15,6 +15,9 @@ const COMPACT_BELOW_PERCENT: u64 = 70;
 const RESERVE_SEGMENTS: u64 = 2;
 /// Free segments below this number start a walk.
 pub const LOW_WATER: u64 = 2;
+/// In fewer segments than this, what a hand passes in main is written again, so that it is younger than what
+/// came since; in more, the segment that the hand leaves is made the youngest.
+const FEW_SEGMENTS: usize = 8;
 /// For how long a look may hold, in milliseconds: the longest that can be had.
 const LOOKS_MS: [u64; 6] = [10_000, 1000, 100, 10, 1, 0];
 
@@ -186,6 +189,12 @@ pub fn trim_queue(store: &StoreFacts<'_>) -> Queue {
     } else {
         Queue::Main
     }
+}
+
+/// Whether main has so few segments with entries that their order is too coarse to tell which entries are older.
+pub fn is_main_in_few(store: &StoreFacts<'_>) -> bool {
+    let main = store.segments.iter().filter(|s| s.queue == Queue::Main && s.live.count > 0);
+    main.count() < FEW_SEGMENTS
 }
 
 /// The segment whose entries go next, after the one of `order` in the same queue. After the newest

@@ -13,13 +13,14 @@ use super::walks::{self, begin};
 use super::writer::{Route, Writer};
 use crate::entries::{self, Released};
 use crate::error::Result;
+use crate::format::address::SegmentId;
 use crate::format::control;
 use crate::format::page::PageId;
-use crate::format::segment::Queue;
+use crate::format::segment::{ORDER, Queue, State, StateWord};
 use crate::format::walk::{Purpose, WALK_END, WalkWord};
 use crate::index::Found;
 use crate::policy;
-use crate::session::{Count, Session};
+use crate::session::{Count, Decision, Session};
 use crate::store::Spot;
 
 /// Records that an eviction lets pass before it takes the next one.
@@ -92,6 +93,8 @@ fn choose_queue(session: &Session, writer: &mut Writer, search: &mut Search) -> 
     search.segments = facts.store().segments.len();
     let queue = policy::trim_queue(&facts.store());
     writer.hands.trimming = Some((queue, TRIMS_A_CHOICE));
+    // In a store that syncs a copy would wait for a sync, and be made again and again until then.
+    writer.hands.rejoin = policy::is_main_in_few(&facts.store()) && !session.store.syncs();
     queue
 }
 
@@ -116,11 +119,36 @@ fn next_trim(session: &Session, writer: &Writer, queue: Queue) -> Result<bool> {
     let route = Route::Hand(queue);
     let raw = session.store.load(route.at());
     let facts = Facts::gather(session, 1, &writer.swept);
-    let order = WalkWord::decode(raw).and_then(|walk| facts.order_of(walk.segment)).unwrap_or(0);
+    let left = WalkWord::decode(raw).map(|walk| walk.segment);
+    let order = left.and_then(|segment| facts.order_of(segment)).unwrap_or(0);
+    if let Some(segment) = left
+        && queue == Queue::Main
+        && !policy::is_main_in_few(&facts.store())
+    {
+        make_youngest(session, segment)?;
+    }
     match policy::trim_after(&facts.store(), queue, order) {
         Some(segment) => begin(session, route, raw, segment, Purpose::Trim).map(|_| true),
         None => Ok(false),
     }
+}
+
+/// Makes a segment of main that the hand leaves the youngest: what it let pass there is as if written again.
+/// Not in a store that syncs, where the order says which copies are newer than what they are copies of.
+fn make_youngest(session: &Session, segment: SegmentId) -> Result<()> {
+    let store = &session.store;
+    session.transact(|_, changes| {
+        let is_main = |state: StateWord| {
+            state.queue == Queue::Main && matches!(state.state, State::Sealed | State::Victim)
+        };
+        if store.syncs() || !store.state(segment).is_some_and(is_main) {
+            return Decision::Leave(());
+        }
+        let order = store.load(control::ORDERS).wrapping_add(1);
+        changes.set(control::ORDERS, order);
+        changes.set(store.geometry.row_at(segment, ORDER), order);
+        Decision::Commit(())
+    })
 }
 
 /// Looks for an entry that has expired, which goes before anything live: until too little may be left of

@@ -6,7 +6,7 @@ use super::walks::Walk;
 use super::writer::Writer;
 use crate::entries::{self, Released};
 use crate::error::Result;
-use crate::format::segment::{HORIZON, Horizon};
+use crate::format::segment::{HORIZON, Horizon, Queue};
 use crate::format::walk::Purpose;
 use crate::index::Found;
 use crate::policy::{self, Judgement, RecordFacts};
@@ -73,10 +73,7 @@ pub fn treat(session: &Session, writer: &mut Writer, met: Met<'_>) -> Result<boo
     let facts = facts_of(session, writer, &Met { found, ..met });
     match policy::judge(purpose, &facts) {
         Judgement::Keep(frequency) => {
-            let kept = found.slot.with_frequency(frequency);
-            let at = session.store.index().at(found.page, found.position);
-            // A reader that was faster has shown that the entry is in use.
-            let _ = session.store.words.exchange(at, found.slot.word(), kept.word());
+            keep(session, found, frequency);
             if purpose == Purpose::Sweep {
                 stay(session, writer, record);
             }
@@ -85,24 +82,38 @@ pub fn treat(session: &Session, writer: &mut Writer, met: Met<'_>) -> Result<boo
         Judgement::Collect => go(session, found, record, false, Count::Expirations),
         Judgement::Evict { ghost } => go(session, found, record, ghost, Count::Evictions),
         Judgement::Move { queue, frequency } => {
-            let to = Destination { queue, frequency };
+            // A hand can do without.
+            let rejoins = purpose == Purpose::Trim && facts.queue == Queue::Main;
+            let to = Destination { queue, frequency, last: !rejoins };
             match moves::copy(session, writer, found, record, to)? {
                 Copied::Done => {
                     let Spot { segment, generation, .. } = record.spot;
                     writer.note_rewritten(segment, generation, record.shape.footprint());
                     Ok(false)
                 }
-                // Unless what has expired makes room.
-                Copied::NoRoom
-                    if facts.spared || !may_evict_for_bytes(session, writer, record.units()) =>
-                {
+                Copied::Damaged => go(session, found, record, false, Count::Damaged),
+                Copied::NoRoom if rejoins => {
+                    writer.hands.rejoin = false;
+                    keep(session, found, frequency);
                     Ok(false)
                 }
-                Copied::NoRoom => go(session, found, record, false, Count::Evictions),
-                Copied::Damaged => go(session, found, record, false, Count::Damaged),
+                Copied::NoRoom if may_evict_for_bytes(session, writer, record.units()) => {
+                    go(session, found, record, false, Count::Evictions)
+                }
+                // What has expired, or dead space elsewhere, makes room.
+                Copied::NoRoom => Ok(false),
             }
         }
     }
+}
+
+/// Leaves an entry where it is, with another frequency.
+fn keep(session: &Session, found: Found, frequency: u8) {
+    let index = session.store.index();
+    let kept = found.slot.with_frequency(frequency).word();
+    // A reader that was faster has shown that the entry is in use.
+    let _ =
+        session.store.words.exchange(index.at(found.page, found.position), found.slot.word(), kept);
 }
 
 /// The slot, once it is decided whether it is the newest of two versions: else an older one would be back
@@ -130,6 +141,7 @@ fn facts_of(session: &Session, writer: &mut Writer, met: &Met<'_>) -> RecordFact
         frequency: if *force { 0 } else { found.slot.frequency() },
         dead,
         budget_spent: policy::is_budget_spent(rewritten, store.tail(segment)),
+        rejoins: writer.hands.rejoin,
         spared: asks && !may_evict_for_bytes(session, writer, record.units()),
     }
 }

@@ -64,6 +64,8 @@ pub(super) struct Hands {
     pub(super) hidden: u32,
     /// The queue that gives entries away, and for how many evictions more.
     pub(super) trimming: Option<(Queue, u32)>,
+    /// Whether what the hand passes in main is written again.
+    pub(super) rejoin: bool,
 }
 
 /// Whether live entries may go, as a look at all segments said.

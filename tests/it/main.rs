@@ -28,6 +28,7 @@ mod processes;
 mod read_only;
 mod reader;
 mod real_power;
+mod replay;
 mod roles;
 #[cfg(target_arch = "x86_64")]
 mod steps;
