@@ -171,7 +171,7 @@ impl Located {
     /// slot that a durable split left behind, else the oldest ghost, else an entry that expired, else the
     /// one read least. `None` if there are foreign slots that the next sync sets free.
     #[inline]
-    pub fn target(&self, store: &Store, now: impl Fn() -> Millis) -> Option<Target> {
+    pub fn target(&self, store: &Store, now: &dyn Fn() -> Millis) -> Option<Target> {
         if let Some(ghost) = self.ghost {
             return Some(Target::Vacant(ghost));
         }
@@ -179,7 +179,7 @@ impl Located {
         if let Some(found) = groups.emptier() {
             return Some(Target::Vacant(found));
         }
-        self.taken_target(store, groups, &now)
+        self.taken_target(store, groups, now)
     }
 
     /// As [`Located::target`], where no slot was empty just before: as in any store that has evicted for some

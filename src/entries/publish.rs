@@ -9,6 +9,7 @@ use crate::format::control;
 use crate::format::record::encode_committed;
 use crate::format::segment::{LIVE, Live};
 use crate::format::slot::Slot;
+use crate::index::Found;
 use crate::session::{Count, Decision, Session};
 use crate::store::{Spot, Store, committed_at};
 use crate::transaction::Changes;
@@ -48,7 +49,7 @@ pub fn publish(session: &Session, located: &Located, new: &Publication) -> Resul
     session.widen_expiry(new.spot, new.expiry, new.units);
     let target = match &located.entry {
         Some((found, _)) => Target::Vacant(*found),
-        None => match located.target(store, || session.now()) {
+        None => match located.target(store, &|| session.now()) {
             Some(target) => target,
             None => return Ok(Publishing::NeedsSync),
         },
@@ -71,10 +72,16 @@ pub fn publish(session: &Session, located: &Located, new: &Publication) -> Resul
         Decision::Commit(Publishing::Published(lsn))
     })?;
     if let (Publishing::Published(_), Target::Overflow(found)) = (outcome, target) {
-        let dead = is_dead(store, &found, || session.now());
-        session.count(if dead { Count::Expirations } else { Count::Evictions }, 1);
+        count_overflow(session, &found);
     }
     Ok(outcome)
+}
+
+/// Counts the entry that had to go though there was room.
+#[cold]
+fn count_overflow(session: &Session, found: &Found) {
+    let dead = is_dead(&session.store, found, || session.now());
+    session.count(if dead { Count::Expirations } else { Count::Evictions }, 1);
 }
 
 /// What a publication changes: the record that is `new` comes to `target`, in place of what was `located`.

@@ -17,7 +17,8 @@ const SWEEP_DELAY_MS: (u64, u64) = (1000, 60_000);
 /// The units that may have expired in a segment at some moment.
 pub fn may_have_expired(store: &StoreFacts<'_>, segment: &SegmentFacts, at: Millis) -> u64 {
     let SegmentFacts { live, first_expiry, last_expiry, horizon, .. } = *segment;
-    if live.count == 0 || (at < first_expiry && !segment.sweeping) {
+    let is_before = at < first_expiry || first_expiry == Millis::NEVER;
+    if live.count == 0 || (is_before && !segment.sweeping) {
         return 0;
     }
     // How much an entry takes is a guess until the first sweep after another boot.
@@ -62,7 +63,7 @@ mod tests {
         let mut some = segment(0, Queue::Main, 80);
         let facts = store(&[]);
         let bound = |s: &SegmentFacts, at| may_have_expired(&facts, s, Millis::new(at));
-        assert_eq!(bound(&some, 1 << 40), 0, "nothing in it expires");
+        assert_eq!(bound(&some, Millis::NEVER.get()), 0, "nothing in it expires");
         some.first_expiry = Millis::new(5000);
         assert_eq!((bound(&some, 4999), bound(&some, 5000)), (0, 80), "nothing more is known");
         some.horizon = Horizon { until: Millis::new(7000), expiring: 9 };

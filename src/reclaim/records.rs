@@ -97,7 +97,7 @@ pub fn treat(session: &Session, writer: &mut Writer, met: Met<'_>) -> Result<boo
                     keep(session, found, frequency);
                     Ok(false)
                 }
-                Copied::NoRoom if may_evict_for_bytes(session, writer, record.units()) => {
+                Copied::NoRoom if may_evict_for_bytes(session, writer) => {
                     go(session, found, record, false, Count::Evictions)
                 }
                 // What has expired, or dead space elsewhere, makes room.
@@ -142,7 +142,7 @@ fn facts_of(session: &Session, writer: &mut Writer, met: &Met<'_>) -> RecordFact
         dead,
         budget_spent: policy::is_budget_spent(rewritten, store.tail(segment)),
         rejoins: writer.hands.rejoin,
-        spared: asks && !may_evict_for_bytes(session, writer, record.units()),
+        spared: asks && !may_evict_for_bytes(session, writer),
     }
 }
 

@@ -75,11 +75,9 @@ pub(super) struct Permit {
     pub(super) within: Option<(Millis, Millis)>,
     /// Whether entries may go for want of bytes, too.
     pub(super) for_bytes: bool,
-    /// Segments taken when it was given.
-    pub(super) orders: u64,
-    /// Units and entries for which it still holds.
-    pub(super) units: u64,
-    pub(super) entries: u64,
+    /// The transactions, of all processes, in which it holds.
+    pub(super) first: u64,
+    pub(super) last: u64,
     /// Whether entries go for want of bytes whatever it says, since there was no other way to make room.
     pub(super) unconditional: bool,
 }
@@ -143,11 +141,12 @@ impl Copies {
 }
 
 impl Permit {
-    /// Whether it still holds, for want of bytes or of entries.
-    pub(super) fn holds(&self, now: Millis, orders: u64, for_bytes: bool) -> bool {
-        let in_time = self.within.is_some_and(|(from, until)| from <= now && now <= until);
+    /// Whether it holds in a transaction, for want of bytes or of entries.
+    pub(super) fn holds(&self, lsn: u64, now: impl FnOnce() -> Millis, for_bytes: bool) -> bool {
         let is_for = self.for_bytes || !for_bytes;
-        in_time && is_for && self.orders == orders && self.units > 0 && self.entries > 0
+        let Some((from, until)) = self.within.filter(|_| is_for) else { return false };
+        let is_lasting = until == Millis::NEVER || (from..=until).contains(&now());
+        (self.first..=self.last).contains(&lsn) && is_lasting
     }
 }
 

@@ -24,6 +24,8 @@ struct Load {
     milliseconds_a_put: u64,
     /// One in so many puts that cost a live entry is looked at.
     look_at_one_in: u64,
+    /// Whether the store is synced at the beginning, so that the barrier holds.
+    syncs: bool,
 }
 
 /// What came of it.
@@ -44,7 +46,14 @@ struct Outcome {
 impl Load {
     fn new(builder: Builder, puts: u64) -> Self {
         let builder = builder.max_processes(4);
-        Self { builder, puts, puts_a_millisecond: 1, milliseconds_a_put: 1, look_at_one_in: 50 }
+        Self {
+            builder,
+            puts,
+            puts_a_millisecond: 1,
+            milliseconds_a_put: 1,
+            look_at_one_in: 50,
+            syncs: false,
+        }
     }
 
     /// Plays it: `entry` says what the number of a put stores, and for how many milliseconds.
@@ -56,6 +65,11 @@ impl Load {
         let stats = cache.stats();
         let mut outcome =
             Outcome { stats, looks: 0, of_log: 0, of_entries: 0, live: 1000, cache, _dir: dir };
+        // As another process: each does every second put.
+        let other = builder.open(outcome.cache.directory()).unwrap();
+        if self.syncs {
+            other.sync().unwrap();
+        }
         let mut costly = 0;
         for number in 0..self.puts {
             if number % self.puts_a_millisecond == 0 {
@@ -63,7 +77,8 @@ impl Load {
             }
             let (key, ttl) = entry(number);
             let ttl = Ttl::After(Duration::from_millis(ttl));
-            outcome.cache.insert_with_ttl(key.to_le_bytes(), [7; VALUE], ttl).unwrap();
+            let cache = if number % 2 == 0 { &outcome.cache } else { &other };
+            cache.insert_with_ttl(key.to_le_bytes(), [7; VALUE], ttl).unwrap();
             let stats = outcome.cache.stats();
             if stats.evictions > outcome.stats.evictions {
                 costly += 1;
@@ -157,6 +172,18 @@ fn with_times_from_a_second_to_a_year_what_expired_goes_first() {
         });
         outcome.assert_expired_went_first();
     }
+}
+
+#[test]
+fn in_a_store_that_syncs_what_expired_goes_first_too() {
+    let mut random = Random::new(common::seed());
+    let load = Load::new(FileCache::builder().max_bytes(8 << 20), 40_000);
+    let load = Load { milliseconds_a_put: 50, look_at_one_in: 10, syncs: true, ..load };
+    let outcome = load.play(|number| {
+        let doublings = random.below(25);
+        (number, (SECOND << doublings) + random.below(SECOND << doublings))
+    });
+    outcome.assert_expired_went_first();
 }
 
 #[test]
