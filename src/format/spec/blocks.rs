@@ -176,6 +176,7 @@ fn segments() -> Vec<Table> {
     let stamp = |moved_after, counted_since, reuses| {
         BarrierStamp { moved_after, counted_since, reuses }.encode()
     };
+    assert_eq!((HORIZON + 1) * 8, ROW_BYTES);
     assert_eq!(stamp(u32::MAX, 0, 0), STAMP_MASK);
     vec![
         bits(
