@@ -10,7 +10,7 @@ use crate::format::walk::Purpose;
 const PROBATION_PERCENT: u64 = 10;
 /// While live records fill less of the log than this, none of them is evicted for want of bytes, in
 /// per cent. 70 is promised; the rest is for what goes between two looks.
-const COMPACT_BELOW_PERCENT: u64 = 72;
+const COMPACT_BELOW_PERCENT: u64 = 74;
 /// Segments that do not count as room for live records: one for moves, one for the active segments.
 const RESERVE_SEGMENTS: u64 = 2;
 /// Free segments below this number start a walk.

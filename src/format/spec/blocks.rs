@@ -176,7 +176,6 @@ fn segments() -> Vec<Table> {
     let stamp = |moved_after, counted_since, reuses| {
         BarrierStamp { moved_after, counted_since, reuses }.encode()
     };
-    assert_eq!((HORIZON + 1) * 8, ROW_BYTES);
     assert_eq!(stamp(u32::MAX, 0, 0), STAMP_MASK);
     vec![
         bits(
@@ -227,14 +226,19 @@ fn segments() -> Vec<Table> {
                 (stamp(0, 0, u8::MAX), "reuses"),
             ],
         ),
-        bits(
-            "Horizon",
-            &[
-                (Horizon { until: Millis::NEVER, expiring: 0 }.encode(), "until"),
-                (Horizon { expiring: u16::MAX, ..Horizon::UNKNOWN }.encode(), "expiring"),
-            ],
-        ),
+        horizon(),
     ]
+}
+
+fn horizon() -> Table {
+    assert_eq!((HORIZON + 1) * 8, ROW_BYTES);
+    bits(
+        "Horizon",
+        &[
+            (Horizon { until: Millis::NEVER, expiring: 0 }.encode(), "until"),
+            (Horizon { expiring: u16::MAX, ..Horizon::UNKNOWN }.encode(), "expiring"),
+        ],
+    )
 }
 
 fn walks() -> Vec<Table> {
