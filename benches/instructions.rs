@@ -14,8 +14,10 @@
 use std::hint::black_box;
 use std::path::Path;
 use std::process::{Command, ExitCode};
+use std::time::Duration;
 
 use larder::FileCache;
+use larder::internals::Simulated;
 
 /// Keys in the store.
 const KEYS: u64 = 50_000;
@@ -25,7 +27,7 @@ const OPERATIONS: u64 = 10_000;
 const TOLERANCE: f64 = 4.0;
 
 /// What was counted with rustc 1.95 on an x86-64 with AVX2.
-const EXPECTED: [(&str, u64); 10] = [
+const EXPECTED: [(&str, u64); 13] = [
     ("get 100", 1052),
     ("get 1024", 1606),
     ("miss 100", 318),
@@ -36,6 +38,9 @@ const EXPECTED: [(&str, u64); 10] = [
     ("overwrite 1024", 3992),
     ("churn 100", 5232),
     ("churn 1024", 5827),
+    ("mixed-1 1024", 17641),
+    ("mixed-100 1024", 19828),
+    ("mixed-20000 1024", 28125),
 ];
 
 fn main() -> ExitCode {
@@ -102,16 +107,28 @@ fn play(name: &str, directory: &Path) {
     let (operation, size) = name.split_once(' ').unwrap();
     let value = vec![7; size.parse().unwrap()];
     let entry = value.len() as u64 + 64;
+    // Puts for times from a second to a year, one in so many milliseconds, into a full store.
+    let millis = operation.strip_prefix("mixed-").map(|millis| millis.parse().unwrap());
+    let system = Simulated::default().at(1_800_000_000_000);
     let builder = FileCache::builder();
     let builder = match operation {
         "churn" => builder.max_bytes((KEYS * entry / 2).max(4 << 20)),
+        _ if millis.is_some() => {
+            builder.max_bytes(KEYS * entry / 2).environment(system.environment())
+        }
         _ => builder.max_bytes(KEYS * entry * 4),
     };
     let cache = builder.open(directory).unwrap();
-    let fill = if operation == "churn" { 2 * KEYS } else { KEYS };
-    for i in 0..fill {
-        cache.insert(key(i), &value).unwrap();
-    }
+    let fill = if operation == "churn" || millis.is_some() { 2 * KEYS } else { KEYS };
+    let put = |i: u64| match millis {
+        None => cache.insert(key(i), &value).unwrap(),
+        Some(millis) => {
+            system.advance(millis);
+            let ttl = Duration::from_secs(1 << (i.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) % 25);
+            cache.insert_with_ttl(key(i), &value, ttl).unwrap();
+        }
+    };
+    (0..fill).for_each(put);
     let mut found = Vec::new();
     // Keys in no order that the store knows.
     let some = |i: u64| key(i.wrapping_mul(7919) % KEYS);
@@ -120,6 +137,7 @@ fn play(name: &str, directory: &Path) {
         "miss" => measured(|i| assert!(!black_box(&cache).get_into(key(fill + i), &mut found))),
         "contains" => measured(|i| assert!(black_box(&cache).contains_key(some(i)))),
         "put" | "churn" => measured(|i| cache.insert(key(fill + i), &value).unwrap()),
+        _ if millis.is_some() => measured(|i| put(fill + i)),
         "overwrite" => measured(|i| cache.insert(some(i), &value).unwrap()),
         _ => panic!("no such operation: {name}"),
     }

@@ -273,7 +273,7 @@ mod tests {
             let expiry = Millis::new(session.now().get() - 5000);
             let attributes = Attributes { created: 0, expiry, lsn: None };
             session.write(spot, shape, attributes, [b"", b"key", b"v"]);
-            session.widen_expiry(spot, expiry);
+            session.widen_expiry(spot, expiry, 4);
             session.written(Writing::Put);
         }
         for number in 0..2000u64 {

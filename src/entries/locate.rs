@@ -1,7 +1,7 @@
 //! Finding the slots of a key, for somebody who is about to change them.
 
 use crate::error::Result;
-use crate::format::address::Lsn;
+use crate::format::address::{Lsn, Millis};
 use crate::format::control;
 use crate::format::page::{GROUP_SLOTS, Home, PageId};
 use crate::format::segment::Queue;
@@ -138,6 +138,12 @@ pub enum Target {
     Overflow(Found),
 }
 
+/// Whether the entry in a slot has expired or was cleared, or cannot be read.
+pub fn is_dead(store: &Store, found: &Found, now: impl Fn() -> Millis) -> bool {
+    let record = store.record(found.slot);
+    record.is_none_or(|record| !record.is_current(store.cleared(), &now))
+}
+
 impl Located {
     /// Whether what was found out about the key and the slot `target` still holds, asked under the
     /// lock whose transaction is `now`: nothing was committed since, or the slots that matter (those
@@ -165,10 +171,10 @@ impl Located {
     }
 
     /// The slot for a new entry: the key's ghost, else an empty slot of the emptier group, else a
-    /// slot that a durable split left behind, else the oldest ghost, else the entry read least. `None`
-    /// if there are foreign slots that the next sync sets free.
+    /// slot that a durable split left behind, else the oldest ghost, else an entry that expired, else the
+    /// one read least. `None` if there are foreign slots that the next sync sets free.
     #[inline]
-    pub fn target(&self, store: &Store) -> Option<Target> {
+    pub fn target(&self, store: &Store, now: &dyn Fn() -> Millis) -> Option<Target> {
         if let Some(ghost) = self.ghost {
             return Some(Target::Vacant(ghost));
         }
@@ -176,13 +182,18 @@ impl Located {
         if let Some(found) = groups.emptier() {
             return Some(Target::Vacant(found));
         }
-        self.taken_target(store, groups)
+        self.taken_target(store, groups, now)
     }
 
     /// As [`Located::target`], where no slot was empty just before: as in any store that has evicted for some
     /// time. Each slot is read once, and what it held then decides: that is compared under the lock.
     #[inline(never)]
-    fn taken_target(&self, store: &Store, groups: Groups<'_, Memory>) -> Option<Target> {
+    fn taken_target(
+        &self,
+        store: &Store,
+        groups: Groups<'_, Memory>,
+        now: &dyn Fn() -> Millis,
+    ) -> Option<Target> {
         let index = store.index();
         let home = index.home(self.candidates.page);
         let slots = groups.slots();
@@ -208,7 +219,8 @@ impl Located {
         if !all_home {
             return None; // The next sync sets the foreign ones free: nothing live has to go.
         }
-        all.min_by_key(|found| found.slot.frequency()).map(Target::Overflow)
+        all.min_by_key(|found| (!is_dead(store, found, now), found.slot.frequency()))
+            .map(Target::Overflow)
     }
 }
 

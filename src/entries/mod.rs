@@ -18,7 +18,7 @@ mod unpublished;
 
 pub use duplicates::{drop_lost, resolve_duplicates};
 pub use growth::{Backed, GROWTH_LIMIT, grow, index_bytes, repair_page_count};
-pub use locate::{Candidates, Located, candidates, locate};
+pub use locate::{Candidates, Located, candidates, is_dead, locate};
 pub use publish::{Publication, Publishing, publish};
 pub use release::{Move, Released, drop_slot, evict, find_at, remove, repoint};
 pub use unpublished::{UnpublishedCopy, unpublished_copies};

@@ -1,7 +1,7 @@
 //! Publishing: a record becomes the key's entry by one store of its slot.
 
 use super::duplicates::resolve_duplicates;
-use super::locate::{Located, Target};
+use super::locate::{Located, Target, is_dead};
 use super::release::{release, release_older, thin_out};
 use crate::error::Result;
 use crate::format::address::{Lsn, Millis};
@@ -9,6 +9,7 @@ use crate::format::control;
 use crate::format::record::encode_committed;
 use crate::format::segment::{LIVE, Live};
 use crate::format::slot::Slot;
+use crate::index::Found;
 use crate::session::{Count, Decision, Session};
 use crate::store::{Spot, Store, committed_at};
 use crate::transaction::Changes;
@@ -55,10 +56,10 @@ pub fn publish(session: &Session, located: &Located, new: &Publication) -> Resul
     {
         return Ok(end);
     }
-    session.widen_expiry(new.spot, new.expiry);
+    session.widen_expiry(new.spot, new.expiry, new.units);
     let target = match &located.entry {
         Some((found, _)) => Target::Vacant(*found),
-        None => match located.target(store) {
+        None => match located.target(store, &|| session.now()) {
             Some(target) => target,
             None => return Ok(Publishing::NeedsSync),
         },
@@ -80,10 +81,17 @@ pub fn publish(session: &Session, located: &Located, new: &Publication) -> Resul
         replace(store, changes, lsn, &change);
         Decision::Commit(Publishing::Published(lsn))
     })?;
-    if matches!((outcome, target), (Publishing::Published(_), Target::Overflow(_))) {
-        session.count(Count::Evictions, 1);
+    if let (Publishing::Published(_), Target::Overflow(found)) = (outcome, target) {
+        count_overflow(session, &found);
     }
     Ok(outcome)
+}
+
+/// Counts the entry that had to go though there was room.
+#[cold]
+fn count_overflow(session: &Session, found: &Found) {
+    let dead = is_dead(&session.store, found, || session.now());
+    session.count(if dead { Count::Expirations } else { Count::Evictions }, 1);
 }
 
 /// What a publication changes: the record that is `new` comes to `target`, in place of what was `located`.

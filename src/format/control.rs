@@ -132,7 +132,8 @@ pub const STATES_OFFSET: u64 = SECOND_COPIES + PAGE_BYTES;
 pub const SECOND_STATES_OFFSET: u64 = STATES_OFFSET + TABLE_SEGMENTS as u64 * 8;
 /// Offset of the rows of the segment table.
 pub const ROWS_OFFSET: u64 = SECOND_STATES_OFFSET + TABLE_SEGMENTS as u64 * 8;
-/// Offset of the room for cut-offs: 4,096 of 16 bytes. Nothing is in it yet, so that it takes no disk.
+/// Offset of the room for cut-offs: 2,048 of 16 bytes, and 8 bytes a segment. Nothing is in it yet, so that it
+/// takes no disk.
 pub const CUT_OFFS_OFFSET: u64 = ROWS_OFFSET + TABLE_SEGMENTS as u64 * ROW_BYTES;
 /// Offset of the room for namespaces: 1,024 rows of 512 bytes. Nothing is in it yet, either.
 pub const NAMESPACES_OFFSET: u64 = CUT_OFFS_OFFSET + 4096 * 16;

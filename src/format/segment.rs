@@ -12,10 +12,10 @@
 //!    4 | last expiry in it: no record in it expires later
 //!    5 | order: number of the taking, counted over all segments
 //!    6 | stamp: what of the barrier applies to its reuse
-//!    7 | reserved, 0
+//!    7 | horizon: how much at most expires in it until some moment
 //! ```
 
-use super::address::Generation;
+use super::address::{Generation, Millis};
 use super::check::Checker;
 
 /// Bytes of a row of the segment table.
@@ -34,6 +34,8 @@ pub const LAST_EXPIRY: u64 = 4;
 pub const ORDER: u64 = 5;
 /// Word of a row that holds the barrier's stamp.
 pub const STAMP: u64 = 6;
+/// Word of a row that holds the horizon.
+pub const HORIZON: u64 = 7;
 
 /// Bytes of a chunk header.
 pub const CHUNK_HEADER_BYTES: u64 = 16;
@@ -203,6 +205,50 @@ impl BarrierStamp {
     }
 }
 
+/// What the last sweep of a segment found out about its future: until a moment (bits 0..48) at most so much
+/// of it expires (bits 48..64, in 65,536ths of a segment). 0: nothing is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Horizon {
+    /// The moment.
+    pub until: Millis,
+    /// What expires before it at most, in 65,536ths of a segment.
+    pub expiring: u16,
+}
+
+impl Horizon {
+    /// Nothing is known.
+    pub const UNKNOWN: Self = Self { until: Millis::new(0), expiring: 0 };
+
+    /// The word as stored.
+    #[inline]
+    pub const fn encode(self) -> u64 {
+        self.until.get() | ((self.expiring as u64) << 48)
+    }
+
+    /// The word's meaning.
+    #[inline]
+    pub const fn decode(word: u64) -> Self {
+        Self { until: Millis::new(word & Millis::NEVER.get()), expiring: (word >> 48) as u16 }
+    }
+
+    /// With so many units more that expire, rounded up.
+    pub const fn plus(self, units: u32, segment_units: u32) -> Self {
+        let more = units.div_ceil(Self::step(segment_units));
+        let more = if more > u16::MAX as u32 { u16::MAX } else { more as u16 };
+        Self { expiring: self.expiring.saturating_add(more), ..self }
+    }
+
+    /// What expires at most, in units.
+    pub const fn units(self, segment_units: u32) -> u32 {
+        (self.expiring as u32).saturating_mul(Self::step(segment_units))
+    }
+
+    /// Units that a step of `expiring` stands for.
+    const fn step(segment_units: u32) -> u32 {
+        segment_units.div_ceil(1 << 16)
+    }
+}
+
 /// The two words of a chunk header: generation and check, then the chunk's length in units, header
 /// included.
 pub fn encode_chunk(checker: Checker, generation: Generation, units: u32) -> [u64; 2] {
@@ -258,6 +304,26 @@ mod tests {
     fn stamps_survive_the_round_trip() {
         let stamp = BarrierStamp { moved_after: 0xFFF_FFFF, counted_since: 12, reuses: 200 };
         assert_eq!(BarrierStamp::decode(stamp.encode()), stamp);
+    }
+
+    #[test]
+    fn a_horizon_never_says_less_than_was_added_to_it() {
+        for shift in 12..=24 {
+            let segment = 1 << shift;
+            let mut horizon = Horizon { until: Millis::new(77), expiring: 0 };
+            let mut added = 0;
+            for units in [3, 4000, 1, 17] {
+                horizon = horizon.plus(units, segment);
+                added += units;
+                assert!(horizon.units(segment) >= added.min(segment - 1), "2^{shift}: {added}");
+                assert_eq!(Horizon::decode(horizon.encode()), horizon);
+            }
+            let full = horizon.plus(u32::MAX, segment).plus(1, segment);
+            assert!(full.units(segment) >= segment - Horizon::step(segment));
+        }
+        assert_eq!(Horizon::decode(0), Horizon::UNKNOWN);
+        let never = Horizon { until: Millis::NEVER, expiring: u16::MAX };
+        assert_eq!(Horizon::decode(never.encode()), never);
     }
 
     #[test]

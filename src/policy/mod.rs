@@ -6,13 +6,18 @@
 //! entry with frequency left is written again with one less. Before anything live is evicted, what
 //! expired is swept and dead space is compacted.
 //!
-//! `segments` plans, and `records` judges what a walk meets.
+//! `facts` has the numbers, `expiry` says how much may have expired and was not found yet, `segments` plans,
+//! and `records` judges what a walk meets.
 
+mod expiry;
+mod facts;
 mod records;
 mod segments;
 
+pub use expiry::sweep_due;
+pub use facts::{SegmentFacts, StoreFacts};
 pub use records::{Judgement, RecordFacts, is_budget_spent, judge};
 pub use segments::{
-    LOW_WATER, Need, Plan, SegmentFacts, StoreFacts, expired, not_swept, pace, plan, sweep_due,
+    LOW_WATER, Need, Plan, is_main_in_few, may_evict_until, not_swept, pace, plan, sweep_for_room,
     trim_after, trim_queue,
 };

@@ -18,6 +18,11 @@ pub struct RecordFacts {
     pub dead: bool,
     /// Whether half of the segment's bytes were written again already.
     pub budget_spent: bool,
+    /// Whether nothing live goes now for want of bytes: too much may have expired elsewhere, or too little
+    /// lives.
+    pub spared: bool,
+    /// Whether a hand may write it again, so that it is the youngest of its queue.
+    pub rejoins: bool,
 }
 
 /// What becomes of a record.
@@ -43,13 +48,17 @@ pub enum Judgement {
 
 /// The judgement of a walk on a record.
 pub fn judge(purpose: Purpose, record: &RecordFacts) -> Judgement {
-    let RecordFacts { queue, frequency, dead, budget_spent } = *record;
+    let RecordFacts { queue, frequency, dead, budget_spent, spared, rejoins } = *record;
     if dead {
         return Judgement::Collect;
     }
     match (purpose, queue) {
         (Purpose::Sweep, _) => Judgement::Keep(frequency),
         (Purpose::Compact, _) => Judgement::Move { queue, frequency },
+        (Purpose::Evict, _) if spared => Judgement::Move { queue, frequency },
+        (Purpose::Trim, Queue::Main) if frequency > 0 && rejoins => {
+            Judgement::Move { queue, frequency: frequency - 1 }
+        }
         (Purpose::Trim, Queue::Main) if frequency > 0 => Judgement::Keep(frequency - 1),
         (Purpose::Evict, Queue::Main) if frequency > 0 && !budget_spent => {
             Judgement::Move { queue, frequency: frequency - 1 }
@@ -75,8 +84,17 @@ mod tests {
     fn a_compaction_keeps_all_that_lives_and_a_sweep_moves_nothing() {
         for queue in [Queue::Probation, Queue::Main] {
             for frequency in 0..=3 {
-                let record = RecordFacts { queue, frequency, dead: false, budget_spent: true };
+                let record = RecordFacts {
+                    queue,
+                    frequency,
+                    dead: false,
+                    budget_spent: true,
+                    spared: false,
+                    rejoins: true,
+                };
                 let moved = Judgement::Move { queue, frequency };
+                let spared = RecordFacts { spared: true, ..record };
+                assert_eq!(judge(Purpose::Evict, &spared), moved);
                 assert_eq!(judge(Purpose::Compact, &record), moved);
                 assert_eq!(judge(Purpose::Sweep, &record), Judgement::Keep(frequency));
                 let dead = RecordFacts { dead: true, ..record };
@@ -89,8 +107,14 @@ mod tests {
 
     #[test]
     fn a_read_entry_is_promoted_and_a_cold_one_leaves_a_ghost() {
-        let record =
-            RecordFacts { queue: Queue::Probation, frequency: 1, dead: false, budget_spent: false };
+        let record = RecordFacts {
+            queue: Queue::Probation,
+            frequency: 1,
+            dead: false,
+            budget_spent: false,
+            spared: false,
+            rejoins: false,
+        };
         let promoted = Judgement::Move { queue: Queue::Main, frequency: 0 };
         assert_eq!(judge(Purpose::Evict, &record), promoted);
         let cold = RecordFacts { frequency: 0, ..record };

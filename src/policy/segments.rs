@@ -1,65 +1,25 @@
 //! Plans about segments: which is walked next and why, and whose entries go first.
 
+use super::expiry::{has_much_expired, may_have_expired, sweep_due, unfound};
+use super::facts::{SegmentFacts, StoreFacts};
 use crate::format::address::{Millis, SegmentId};
-use crate::format::segment::{Live, Queue, State};
+use crate::format::segment::{Queue, State};
 use crate::format::walk::Purpose;
 
 /// Probation's share of space and of entries, in per cent.
 const PROBATION_PERCENT: u64 = 10;
 /// While live records fill less of the log than this, none of them is evicted for want of bytes, in
-/// per cent.
-const COMPACT_BELOW_PERCENT: u64 = 70;
+/// per cent. 70 is promised; the rest is for what goes between two looks.
+const COMPACT_BELOW_PERCENT: u64 = 74;
 /// Segments that do not count as room for live records: one for moves, one for the active segments.
 const RESERVE_SEGMENTS: u64 = 2;
 /// Free segments below this number start a walk.
 pub const LOW_WATER: u64 = 2;
-/// A segment is worth a sweep a quarter of the way from its first expiry to its last. These are the
-/// least and the most that it waits after the first, in milliseconds.
-const SWEEP_DELAY_MS: (u64, u64) = (1000, 60_000);
-
-/// What is known of a segment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SegmentFacts {
-    /// Which.
-    pub id: SegmentId,
-    /// What it is doing.
-    pub state: State,
-    /// Its queue.
-    pub queue: Queue,
-    /// When it was taken, as a number that rises.
-    pub order: u64,
-    /// What lives in it.
-    pub live: Live,
-    /// Units reserved in it.
-    pub used: u32,
-    /// Its first expiry.
-    pub first_expiry: Millis,
-    /// Its last expiry.
-    pub last_expiry: Millis,
-    /// Whether it was swept just now, so that little can have expired since.
-    pub swept: bool,
-    /// Whether a process has it pinned, so that it would not come free.
-    pub pinned: bool,
-}
-
-/// What is known of a store.
-#[derive(Clone, Copy, Debug)]
-pub struct StoreFacts<'a> {
-    /// Its segments, but for the free ones.
-    pub segments: &'a [SegmentFacts],
-    /// Units of a segment.
-    pub segment_units: u32,
-    /// Segments that its limit allows.
-    pub allowed: u64,
-    /// Segments that can be taken now.
-    pub free: u64,
-    /// Segments that can be taken after a sync.
-    pub after_sync: u64,
-    /// The most entries.
-    pub max_entries: u64,
-    /// Now.
-    pub now: Millis,
-}
+/// In fewer segments than this, what a hand passes in main is written again, so that it is younger than what
+/// came since; in more, the segment that the hand leaves is made the youngest.
+const FEW_SEGMENTS: usize = 8;
+/// For how long a look may hold, in milliseconds: the longest that can be had.
+const LOOKS_MS: [u64; 6] = [10_000, 1000, 100, 10, 1, 0];
 
 /// What is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +30,8 @@ pub enum Need {
     Maintenance,
     /// A segment, now.
     Segment,
+    /// A segment, now, since sweeps have not brought one.
+    Eviction,
     /// All dead space that can be had.
     Compact,
 }
@@ -93,7 +55,8 @@ pub fn plan(store: &StoreFacts<'_>, need: Need) -> Plan {
             sweep(store, |s| sweep_due(s.first_expiry, s.last_expiry)).or_else(|| tend(store))
         }
         Need::Maintenance => expired(store).or_else(|| tend(store)),
-        Need::Segment => expired(store).or_else(|| room(store)),
+        Need::Segment => room(store),
+        Need::Eviction => evict(store).or_else(|| room(store)),
     }
     .unwrap_or(Plan::Nothing)
 }
@@ -110,25 +73,57 @@ fn tend(store: &StoreFacts<'_>) -> Option<Plan> {
     }
 }
 
-/// Reclaims a segment: one with dead space first, live entries only where there is too little of
-/// that.
+/// Reclaims a segment. What has expired as a whole goes first. Live entries go only where there is too little
+/// dead space, and too little that may have expired.
 fn room(store: &StoreFacts<'_>) -> Option<Plan> {
+    let whole = |s: &&SegmentFacts| s.last_expiry <= store.now;
+    sweep_if(store, whole, |s| s.last_expiry)
+        .or_else(|| compact(store, 100).filter(|_| lives_little(store, 0)))
+        .or_else(|| sweep_for_room(store))
+        .or_else(|| compact(store, 100).filter(|_| lives_little(store, unfound(store, store.now))))
+        .or_else(|| evict(store))
+        .or_else(|| compact(store, 100))
+}
+
+/// Whether so little lives, if `less` units of what is counted do not, that nothing live goes for want of
+/// bytes.
+fn lives_little(store: &StoreFacts<'_>, less: u64) -> bool {
     let live: u64 = store.segments.iter().map(|s| u64::from(s.live.units)).sum();
     let log = store.allowed.saturating_sub(RESERVE_SEGMENTS) * u64::from(store.segment_units);
-    if live * 100 < log * COMPACT_BELOW_PERCENT {
-        compact(store, 100).or_else(|| evict(store))
-    } else {
-        evict(store).or_else(|| compact(store, 100))
-    }
+    live.saturating_sub(less) * 100 < log * COMPACT_BELOW_PERCENT
+}
+
+/// Until when live entries may go by what is known now, for want of bytes or of entries; `None` if they may not.
+pub fn may_evict_until(store: &StoreFacts<'_>, for_bytes: bool) -> Option<Millis> {
+    let may = |&end: &Millis| !has_much_expired(store, end) && (!for_bytes || is_full(store, end));
+    let ends = LOOKS_MS.map(|millis| store.now.after(millis));
+    [Millis::NEVER].into_iter().chain(ends).find(may)
+}
+
+/// Whether so much lives at some moment, or is in segments without dead space, that live entries may go for
+/// want of bytes.
+fn is_full(store: &StoreFacts<'_>, at: Millis) -> bool {
+    let is_worn = |s: &&SegmentFacts| s.state == State::Sealed && is_compactable(store, s, 100);
+    !lives_little(store, unfound(store, at)) || candidates(store).find(is_worn).is_none()
+}
+
+/// The sweep of the segment in which most may have expired, where too much may have for anything live to go.
+pub fn sweep_for_room(store: &StoreFacts<'_>) -> Option<Plan> {
+    let expired = |s: &SegmentFacts| may_have_expired(store, s, store.now);
+    let most = sweepable(store).filter(|s| expired(s) > 0).max_by_key(|s| expired(s));
+    most.filter(|_| has_much_expired(store, store.now)).map(|s| Plan::Walk(s.id, Purpose::Sweep))
 }
 
 /// The sealed segment with most to gain, if less than `below` per cent of it lives.
 fn compact(store: &StoreFacts<'_>, below: u64) -> Option<Plan> {
-    let whole = u64::from(store.segment_units);
     candidates(store)
-        .filter(|s| u64::from(s.live.units) * 100 < whole * below.min(97))
+        .filter(|s| is_compactable(store, s, below))
         .min_by_key(|s| (s.live.units, s.order))
         .map(|s| Plan::Walk(s.id, Purpose::Compact))
+}
+
+fn is_compactable(store: &StoreFacts<'_>, segment: &SegmentFacts, below: u64) -> bool {
+    u64::from(segment.live.units) * 100 < u64::from(store.segment_units) * below.min(97)
 }
 
 /// The oldest segment of probation if that has more than its share, else of main. An active segment is
@@ -154,12 +149,19 @@ fn evict(store: &StoreFacts<'_>) -> Option<Plan> {
 
 /// A segment past its last expiry, else one that is due and was not swept just now.
 fn sweep(store: &StoreFacts<'_>, due: impl Fn(&SegmentFacts) -> Millis) -> Option<Plan> {
-    store
-        .segments
-        .iter()
-        .filter(|s| matches!(s.state, State::Active | State::Sealed) && s.live.count > 0)
-        .filter(|s| due(s) <= store.now && !s.swept)
-        .min_by_key(|s| (s.last_expiry > store.now, s.first_expiry))
+    sweep_if(store, |s| due(s) <= store.now && !s.swept, |s| s.first_expiry)
+}
+
+/// The first segment that can be swept and for which `worth` holds: one past its last expiry before others,
+/// then by `rank`.
+fn sweep_if(
+    store: &StoreFacts<'_>,
+    worth: impl Fn(&&SegmentFacts) -> bool,
+    rank: impl Fn(&SegmentFacts) -> Millis,
+) -> Option<Plan> {
+    sweepable(store)
+        .filter(worth)
+        .min_by_key(|s| (s.last_expiry > store.now, rank(s)))
         .map(|s| Plan::Walk(s.id, Purpose::Sweep))
 }
 
@@ -190,6 +192,12 @@ pub fn trim_queue(store: &StoreFacts<'_>) -> Queue {
     }
 }
 
+/// Whether main has so few segments with entries that their order is too coarse to tell which entries are older.
+pub fn is_main_in_few(store: &StoreFacts<'_>) -> bool {
+    let main = store.segments.iter().filter(|s| s.queue == Queue::Main && s.live.count > 0);
+    main.count() < FEW_SEGMENTS
+}
+
 /// The segment whose entries go next, after the one of `order` in the same queue. After the newest
 /// comes the oldest again.
 pub fn trim_after(store: &StoreFacts<'_>, queue: Queue, order: u64) -> Option<SegmentId> {
@@ -202,7 +210,7 @@ pub fn trim_after(store: &StoreFacts<'_>, queue: Queue, order: u64) -> Option<Se
 }
 
 /// The sweep of a segment in which something has expired, at once.
-pub fn expired(store: &StoreFacts<'_>) -> Option<Plan> {
+fn expired(store: &StoreFacts<'_>) -> Option<Plan> {
     sweep(store, |s| s.first_expiry)
 }
 
@@ -214,15 +222,15 @@ pub fn not_swept<'a>(store: &StoreFacts<'a>) -> impl Iterator<Item = SegmentId> 
     store.segments.iter().filter(holds).filter(move |s| s.first_expiry <= now).map(|s| s.id)
 }
 
+/// Segments in which something may be found.
+fn sweepable<'a>(store: &StoreFacts<'a>) -> impl Iterator<Item = &'a SegmentFacts> + use<'a> {
+    let is_readable = |s: &SegmentFacts| !matches!(s.state, State::Free | State::Draining);
+    store.segments.iter().filter(move |s| is_readable(s) && s.live.count > 0)
+}
+
 /// Segments that a walk could set free.
 fn candidates<'a>(store: &StoreFacts<'a>) -> impl Iterator<Item = &'a SegmentFacts> + use<'a> {
     store.segments.iter().filter(|s| matches!(s.state, State::Sealed | State::Victim) && !s.pinned)
-}
-
-/// When a segment with these bounds is worth a sweep.
-pub fn sweep_due(first: Millis, last: Millis) -> Millis {
-    let quarter = last.get().saturating_sub(first.get()) / 4;
-    first.after(quarter.clamp(SWEEP_DELAY_MS.0, SWEEP_DELAY_MS.1))
 }
 
 /// Bytes to walk with a put of `bytes`. The fewer segments are `free`, the more bytes it is.
@@ -232,34 +240,9 @@ pub fn pace(bytes: u64, free: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::facts::examples::{segment, store};
     use super::*;
-
-    fn segment(id: u16, queue: Queue, live: u32) -> SegmentFacts {
-        SegmentFacts {
-            id: SegmentId::new(id),
-            state: State::Sealed,
-            queue,
-            order: u64::from(id),
-            live: Live { count: live, units: live },
-            used: 100,
-            first_expiry: Millis::NEVER,
-            last_expiry: Millis::NEVER,
-            swept: false,
-            pinned: false,
-        }
-    }
-
-    fn store(segments: &[SegmentFacts]) -> StoreFacts<'_> {
-        StoreFacts {
-            segments,
-            segment_units: 100,
-            allowed: segments.len() as u64,
-            free: 0,
-            after_sync: 0,
-            max_entries: u64::MAX,
-            now: Millis::new(10_000),
-        }
-    }
+    use crate::format::segment::Horizon;
 
     fn main_segments(live: u32) -> Vec<SegmentFacts> {
         (0..16).map(|id| segment(id, Queue::Main, live)).collect()
@@ -279,13 +262,31 @@ mod tests {
         segments[7].first_expiry = Millis::new(9_500);
         let expected = Plan::Walk(SegmentId::new(7), Purpose::Sweep);
         assert_eq!(plan(&store(&segments), Need::Segment), expected);
-        segments[7].swept = true;
+        segments[7].horizon = Horizon { until: Millis::new(10_001), expiring: 64 };
         let expected = Plan::Walk(SegmentId::new(0), Purpose::Evict);
-        assert_eq!(plan(&store(&segments), Need::Segment), expected);
-        segments[7].swept = false;
+        assert_eq!(plan(&store(&segments), Need::Segment), expected, "a twenty-fifth may be there");
+        segments[7].horizon.expiring += 1;
+        assert_ne!(plan(&store(&segments), Need::Segment), expected);
+        assert_eq!(plan(&store(&segments), Need::Eviction), expected, "whatever has expired");
         segments[7].first_expiry = Millis::new(10_500);
         let expected = Plan::Walk(SegmentId::new(0), Purpose::Evict);
         assert_eq!(plan(&store(&segments), Need::Segment), expected);
+    }
+
+    #[test]
+    fn live_entries_may_go_until_more_than_a_twentyfifth_may_have_expired() {
+        let mut segments: Vec<_> = (0..50).map(|id| segment(id, Queue::Main, 100)).collect();
+        let until =
+            |segments: &[SegmentFacts]| may_evict_until(&store(segments), true).map(Millis::get);
+        assert_eq!(until(&segments), Some(Millis::NEVER.get()));
+        for (number, first) in [(0, 10_000), (1, 10_000), (2, 10_500)] {
+            segments[number].first_expiry = Millis::new(first);
+        }
+        assert_eq!(until(&segments), Some(10_100));
+        segments[2].first_expiry = Millis::new(10_000);
+        assert_eq!(until(&segments), None);
+        segments[2].live.count = 0;
+        assert_eq!(until(&segments), Some(Millis::NEVER.get()), "it is empty");
     }
 
     #[test]

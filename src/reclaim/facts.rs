@@ -1,9 +1,12 @@
 //! The numbers that the policy decides on.
 
-use super::writer::Swept;
+use super::writer::{Route, Swept};
 use crate::format::address::{Millis, SegmentId};
 use crate::format::control::{self, TABLE_SEGMENTS};
-use crate::format::segment::{FIRST_EXPIRY, GRANTED, LAST_EXPIRY, ORDER, State, StateWord};
+use crate::format::segment::{
+    FIRST_EXPIRY, GRANTED, HORIZON, Horizon, LAST_EXPIRY, ORDER, State, StateWord,
+};
+use crate::format::walk::{Purpose, WalkWord};
 use crate::policy::{SegmentFacts, StoreFacts, sweep_due};
 use crate::session::pins::{self, Segments};
 use crate::session::{Session, Takeable};
@@ -59,7 +62,17 @@ impl Facts {
                 Takeable::Never => {}
             }
         }
+        facts.note_sweep(session);
         facts
+    }
+
+    /// Notes which segment is being swept. (Last: a sweep that has ended meanwhile counts as under way.)
+    fn note_sweep(&mut self, session: &Session) {
+        let walk = WalkWord::decode(session.store.load(Route::Upkeep.at()));
+        let Some(walk) = walk.filter(|walk| walk.purpose == Purpose::Sweep) else { return };
+        for segment in self.segments.iter_mut().filter(|segment| segment.id == walk.segment) {
+            segment.sweeping = true;
+        }
     }
 
     /// As the policy wants them.
@@ -107,6 +120,8 @@ fn facts_of(
         used: store.tail(id),
         first_expiry: Millis::new(store.row(id, FIRST_EXPIRY)),
         last_expiry: Millis::new(store.row(id, LAST_EXPIRY)),
+        horizon: Horizon::decode(store.row(id, HORIZON)),
+        sweeping: false,
         swept,
         pinned: pinned[usize::from(id.get() / 64)] >> (id.get() % 64) & 1 == 1,
     }

@@ -5,6 +5,7 @@
 //! long stretch of them to pass.
 
 use super::facts::Facts;
+use super::permit::may_evict_for_entries;
 use super::plans::carry_out;
 use super::repair::repair_entry_count;
 use super::step::{Stepped, step};
@@ -12,17 +13,19 @@ use super::walks::{self, begin};
 use super::writer::{Route, Writer};
 use crate::entries::{self, Released};
 use crate::error::Result;
+use crate::format::address::SegmentId;
 use crate::format::control;
 use crate::format::page::PageId;
-use crate::format::segment::Queue;
+use crate::format::segment::{ORDER, Queue, State, StateWord};
 use crate::format::walk::{Purpose, WALK_END, WalkWord};
+use crate::index::Found;
 use crate::policy;
-use crate::session::{Count, Session};
+use crate::session::{Count, Decision, Session};
 use crate::store::Spot;
 
 /// Records that an eviction lets pass before it takes the next one.
 const PASSES_LIMIT: u32 = 24;
-/// Records that a sweep passes for an eviction before the eviction takes something live.
+/// Records that a sweep passes for an eviction that may take something live, before it does.
 const SWEEPS_LIMIT: u32 = 256;
 /// Evictions after which the queue is chosen anew.
 const TRIMS_A_CHOICE: u32 = 16;
@@ -56,17 +59,14 @@ pub fn evict_one(session: &Session, writer: &mut Writer) -> Result<bool> {
             return Ok(true);
         }
     }
-    if sweep_on(session, writer)? {
+    if collect_one(session, writer)? {
         return Ok(true);
     }
     let mut search = Search::default();
     loop {
         let queue = match writer.hands.trimming {
             Some((queue, left)) if left > 0 => queue,
-            _ => match choose_queue(session, writer, &mut search)? {
-                Some(queue) => queue,
-                None => return Ok(true),
-            },
+            _ => choose_queue(session, writer, &mut search),
         };
         let force = search.passes >= PASSES_LIMIT;
         match step(session, writer, Route::Hand(queue), force)? {
@@ -87,25 +87,15 @@ pub fn evict_one(session: &Session, writer: &mut Writer) -> Result<bool> {
     }
 }
 
-/// Chooses the queue that gives entries away; `None` if something expired went meanwhile instead.
-fn choose_queue(
-    session: &Session,
-    writer: &mut Writer,
-    search: &mut Search,
-) -> Result<Option<Queue>> {
+/// Chooses the queue that gives entries away.
+fn choose_queue(session: &Session, writer: &mut Writer, search: &mut Search) -> Queue {
     let facts = Facts::gather(session, 1, &writer.swept);
     search.segments = facts.store().segments.len();
     let queue = policy::trim_queue(&facts.store());
     writer.hands.trimming = Some((queue, TRIMS_A_CHOICE));
-    if search.laps == 0
-        && let Some(plan) = policy::expired(&facts.store())
-    {
-        carry_out(session, plan)?;
-        if sweep_on(session, writer)? {
-            return Ok(None);
-        }
-    }
-    Ok(Some(queue))
+    // In a store that syncs a copy would wait for a sync, and be made again and again until then.
+    writer.hands.rejoin = policy::is_main_in_few(&facts.store()) && !session.store.syncs();
+    queue
 }
 
 /// Goes on from a segment at whose end the hand is. The queue may be empty by now: so it is chosen anew, and
@@ -129,23 +119,59 @@ fn next_trim(session: &Session, writer: &Writer, queue: Queue) -> Result<bool> {
     let route = Route::Hand(queue);
     let raw = session.store.load(route.at());
     let facts = Facts::gather(session, 1, &writer.swept);
-    let order = WalkWord::decode(raw).and_then(|walk| facts.order_of(walk.segment)).unwrap_or(0);
+    let left = WalkWord::decode(raw).map(|walk| walk.segment);
+    let order = left.and_then(|segment| facts.order_of(segment)).unwrap_or(0);
+    if let Some(segment) = left
+        && queue == Queue::Main
+        && !policy::is_main_in_few(&facts.store())
+    {
+        make_youngest(session, segment)?;
+    }
     match policy::trim_after(&facts.store(), queue, order) {
         Some(segment) => begin(session, route, raw, segment, Purpose::Trim).map(|_| true),
         None => Ok(false),
     }
 }
 
-/// Goes on with a sweep under way, since what expired goes before anything live, for a bounded number
-/// of records; whether an entry went.
-fn sweep_on(session: &Session, writer: &mut Writer) -> Result<bool> {
-    let sweeps = |word| WalkWord::decode(word).is_some_and(|walk| walk.purpose == Purpose::Sweep);
-    for _ in 0..SWEEPS_LIMIT {
-        if !sweeps(session.store.load(Route::Upkeep.at())) {
+/// Makes a segment of main that the hand leaves the youngest: what it let pass there is as if written again.
+/// Not in a store that syncs, where the order says which copies are newer than what they are copies of.
+fn make_youngest(session: &Session, segment: SegmentId) -> Result<()> {
+    let store = &session.store;
+    session.transact(|_, changes| {
+        let is_main = |state: StateWord| {
+            state.queue == Queue::Main && matches!(state.state, State::Sealed | State::Victim)
+        };
+        if store.syncs() || !store.state(segment).is_some_and(is_main) {
+            return Decision::Leave(());
+        }
+        let order = store.load(control::ORDERS).wrapping_add(1);
+        changes.set(control::ORDERS, order);
+        changes.set(store.geometry.row_at(segment, ORDER), order);
+        Decision::Commit(())
+    })
+}
+
+/// Looks for an entry that has expired, which goes before anything live: until too little may be left of
+/// them, and for some records more if a sweep is under way. Whether an entry went.
+fn collect_one(session: &Session, writer: &mut Writer) -> Result<bool> {
+    let is_walking = || session.store.load(Route::Upkeep.at()) != 0;
+    let (mut steps, mut walks) = (0, 0);
+    // What sweeps do not find in all segments, twice, is not waited for.
+    while walks <= 2 * session.store.segment_count() {
+        if (steps >= SWEEPS_LIMIT || !is_walking()) && may_evict_for_entries(session, writer) {
             return Ok(false);
         }
-        if let Stepped::Past { gone: true, .. } = step(session, writer, Route::Upkeep, false)? {
-            return Ok(true);
+        if !is_walking() {
+            let facts = Facts::gather(session, 1, &writer.swept);
+            let Some(plan) = policy::sweep_for_room(&facts.store()) else { return Ok(false) };
+            carry_out(session, writer, plan)?;
+            walks += 1;
+        }
+        steps += 1;
+        match step(session, writer, Route::Upkeep, false)? {
+            Stepped::Past { gone: true, .. } => return Ok(true),
+            Stepped::Waits => return Ok(false),
+            Stepped::Past { .. } | Stepped::Ended | Stepped::Idle => {}
         }
     }
     Ok(false)
@@ -164,7 +190,8 @@ fn evict_hidden(session: &Session, writer: &mut Writer) -> Result<bool> {
 /// Evicts what stands first in the index; `false` if there is nothing.
 fn evict_first(session: &Session) -> Result<bool> {
     for page in (0..session.store.index().pages()).map(PageId::new) {
-        let first = session.store.index().live_on(page).next();
+        let is_dead = |found: &Found| entries::is_dead(&session.store, found, || session.now());
+        let first = session.store.index().live_on(page).min_by_key(|found| !is_dead(found));
         let Some(found) = first else { continue };
         if found.slot.is_duplicate() {
             entries::resolve_duplicates(session, page)?; // Else an older version would be back.

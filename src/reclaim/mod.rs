@@ -3,8 +3,9 @@
 //! A walk's state is one shared word, so that any process goes on with what another began. A step is
 //! idempotent: it does no harm if two processes do it, or if one dies in the middle.
 //!
-//! From the lowest: `writer` is what a process keeps, `facts` gathers the numbers, `mending` mends
-//! damaged words and `repair` counts anew what damage made wrong; `moves` holds copies back until the barrier allows them to be named; `walks`
+//! From the lowest: `lifetimes` is a sketch of how long entries live, `writer` what a process keeps; `facts`
+//! gathers the numbers, `permit` says whether something live may go; `mending` mends damaged words and `repair`
+//! counts anew what damage made wrong; `moves` holds copies back until the barrier allows them to be named; `walks`
 //! begins, takes over and ends a walk, `records` deals with one record, `step` with the next one; `plans`
 //! begins what the policy says. `hands` evicts where entries are at their limit, `clear` collects what a
 //! clear left; `upkeep` is a put's share and `maintain`, `room` makes room at once, `first` makes some
@@ -14,8 +15,10 @@ mod clear;
 mod facts;
 mod first;
 mod hands;
+mod lifetimes;
 mod mending;
 mod moves;
+mod permit;
 mod plans;
 mod records;
 mod repair;

@@ -32,6 +32,8 @@ pub struct Destination {
     pub queue: Queue,
     /// Its frequency.
     pub frequency: u8,
+    /// Whether it may go into the last free segment, which is kept for walks that free another.
+    pub last: bool,
 }
 
 /// Writes a record again in a queue, and lets its slot name the copy, now or after a sync.
@@ -42,19 +44,19 @@ pub fn copy(
     record: &Record,
     to: Destination,
 ) -> Result<Copied> {
-    let Destination { queue, frequency } = to;
+    let Destination { queue, frequency, last } = to;
+    let wanted = Wanted { queue, which: Writing::Move, units: record.units(), last };
     let store = &session.store;
     let mut bytes = Vec::new();
     if !record.read_all(store, &mut bytes) {
         // Damaged, or gone in the meantime: then the slot has changed and stays as it is.
         return Ok(Copied::Damaged);
     }
-    let units = record.units();
-    let mut spot = room(session, writer, queue, units)?;
+    let mut spot = room(session, writer, wanted)?;
     if spot.is_none() && store.syncs() {
         // What earlier moves left may be all the room there is: it can be taken after a sync.
         writer.sync(session)?;
-        spot = room(session, writer, queue, units)?;
+        spot = room(session, writer, wanted)?;
     }
     let Some(new) = spot else { return Ok(Copied::NoRoom) };
     let syncs = store.syncs();
@@ -64,7 +66,7 @@ pub fn copy(
         lsn: record.lsn.filter(|_| syncs),
     };
     session.write(new, record.shape, attributes, [&bytes, b"", b""]);
-    session.widen_expiry(new, record.expiry);
+    session.widen_expiry(new, record.expiry, record.units());
     let moved = Move { found, old: *record, new, frequency, syncs };
     let result = if syncs {
         wait(session, writer, moved)
@@ -106,7 +108,7 @@ pub fn name_covered(session: &Session, writer: &mut Writer) -> Result<bool> {
     }
     for moved in std::mem::take(&mut copies.waiting) {
         // A sweep may have set the bounds anew while no slot named the copy.
-        session.widen_expiry(moved.new, moved.old.expiry);
+        session.widen_expiry(moved.new, moved.old.expiry, moved.old.units());
         // What changed meanwhile has no use for the copy.
         entries::repoint(session, &moved)?;
     }
@@ -120,14 +122,13 @@ pub fn sync_and_name(session: &Session, writer: &mut Writer) -> Result<()> {
 }
 
 /// Room for a copy in a queue; in the other one rather than none.
-fn room(session: &Session, writer: &mut Writer, queue: Queue, units: u32) -> Result<Option<Spot>> {
-    let other = match queue {
+fn room(session: &Session, writer: &mut Writer, wanted: Wanted) -> Result<Option<Spot>> {
+    let other = match wanted.queue {
         Queue::Probation => Queue::Main,
         Queue::Main => Queue::Probation,
     };
-    for queue in [queue, other] {
-        let wanted = Wanted { queue, which: Writing::Move, units, last: true };
-        let room = session.reserve(&mut writer.chunks, wanted)?;
+    for queue in [wanted.queue, other] {
+        let room = session.reserve(&mut writer.chunks, Wanted { queue, ..wanted })?;
         if room.is_some() {
             return Ok(room);
         }

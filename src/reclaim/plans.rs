@@ -1,18 +1,20 @@
 //! Plans: what the policy says is begun here.
 
-use super::walks::begin;
-use super::writer::Route;
+use super::walks::{begin, begin_sweep};
+use super::writer::{Route, Writer};
 use crate::error::Result;
 use crate::format::address::SegmentId;
+use crate::format::walk::Purpose;
 use crate::policy::Plan;
 use crate::session::{Decision, Session};
 use crate::store::transitions;
 
 /// Begins what a plan says; `false` if there is nothing to do.
-pub fn carry_out(session: &Session, plan: Plan) -> Result<bool> {
+pub fn carry_out(session: &Session, writer: &mut Writer, plan: Plan) -> Result<bool> {
     match plan {
         Plan::Nothing => Ok(false),
         Plan::Promote(segment) => promote(session, segment).map(|()| true),
+        Plan::Walk(segment, Purpose::Sweep) => begin_sweep(session, writer, segment).map(|()| true),
         Plan::Walk(segment, purpose) => {
             let old = session.store.load(Route::Upkeep.at());
             if old == 0 {

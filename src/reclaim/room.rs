@@ -17,14 +17,21 @@ use crate::store::Store;
 /// Reclaims until a segment that takes a record of `units` can be taken (two, if they can be had);
 /// `false` if nothing at all can be reclaimed.
 pub fn make_room(session: &Session, writer: &mut Writer, units: u32) -> Result<bool> {
+    let made = make_room_by_turns(session, writer, units);
+    writer.permit.unconditional = false;
+    made
+}
+
+fn make_room_by_turns(session: &Session, writer: &mut Writer, units: u32) -> Result<bool> {
     if session.is_disk_full() && !fits_anywhere(&session.store, units) {
         return Ok(false); // However much were evicted.
     }
     if is_any_word_damaged(&session.store) {
         repair(session)?;
     }
-    // Each turn ends a walk or begins one: enough to walk every segment in use three times.
-    for _ in 0..6 * segments_in_use(session, writer) + 12 {
+    let turns = turns(session, writer);
+    for turn in 0..2 * turns {
+        let need = need_in(turn, turns, writer);
         session.free_drained()?;
         if are_grants_wrong(&session.store) {
             repair_grants(session)?;
@@ -38,8 +45,8 @@ pub fn make_room(session: &Session, writer: &mut Writer, units: u32) -> Result<b
             moves::sync_and_name(session, writer)?;
             continue;
         }
-        if !is_walking(session) && !carry_out(session, policy::plan(&facts.store(), Need::Segment))?
-        {
+        let plan = policy::plan(&facts.store(), need);
+        if !is_walking(session) && !carry_out(session, writer, plan)? {
             return Ok(facts.free > 0);
         }
         run(session, writer)?;
@@ -49,19 +56,38 @@ pub fn make_room(session: &Session, writer: &mut Writer, units: u32) -> Result<b
 
 /// Reclaims until a segment is free, whatever its size; `false` if none can be.
 pub fn make_free(session: &Session, writer: &mut Writer) -> Result<bool> {
-    for _ in 0..2 * segments_in_use(session, writer) + 2 {
+    let made = make_free_by_turns(session, writer);
+    writer.permit.unconditional = false;
+    made
+}
+
+fn make_free_by_turns(session: &Session, writer: &mut Writer) -> Result<bool> {
+    let turns = turns(session, writer);
+    for turn in 0..2 * turns {
+        let need = need_in(turn, turns, writer);
         session.free_drained()?;
         if is_any_free(&session.store) {
             return Ok(true);
         }
         let facts = Facts::gather(session, 1, &writer.swept);
-        if !is_walking(session) && !carry_out(session, policy::plan(&facts.store(), Need::Segment))?
-        {
+        let plan = policy::plan(&facts.store(), need);
+        if !is_walking(session) && !carry_out(session, writer, plan)? {
             return Ok(false);
         }
         run(session, writer)?;
     }
     Ok(is_any_free(&session.store))
+}
+
+/// Turns, each of which ends a walk or begins one: enough to walk every segment in use three times.
+fn turns(session: &Session, writer: &Writer) -> usize {
+    6 * segments_in_use(session, writer) + 12
+}
+
+/// What a turn needs. After so many of them live entries go, whatever has expired: sweeps have brought no room.
+fn need_in(turn: usize, turns: usize, writer: &mut Writer) -> Need {
+    writer.permit.unconditional = turn >= turns;
+    if turn < turns { Need::Segment } else { Need::Eviction }
 }
 
 /// Compacts every segment with dead space; segments that came free.
@@ -72,7 +98,8 @@ pub fn compact_all(session: &Session, writer: &mut Writer) -> Result<u64> {
     for _ in 0..2 * used + 2 {
         if !is_walking(session) {
             let facts = Facts::gather(session, 1, &writer.swept);
-            if !carry_out(session, policy::plan(&facts.store(), Need::Compact))? {
+            let plan = policy::plan(&facts.store(), Need::Compact);
+            if !carry_out(session, writer, plan)? {
                 break;
             }
         }

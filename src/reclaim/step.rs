@@ -143,6 +143,9 @@ fn at_end(session: &Session, writer: &mut Writer, walk: &Walk, is_mine: bool) ->
         Purpose::Sweep => {
             let now = session.now();
             writer.swept.note(walk.word.segment, walk.state.generation, now);
+            if session.store.live(walk.word.segment).count == 0 {
+                session.try_free(walk.word.segment)?;
+            }
         }
         Purpose::Evict | Purpose::Compact => {
             if !is_mine || !is_emptied(session, writer, walk)? {

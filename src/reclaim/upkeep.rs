@@ -77,7 +77,8 @@ pub fn maintain(session: &Session, writer: &mut Writer, suspicion: &Suspicion) -
     while rounds > 0 {
         if session.store.load(Route::Upkeep.at()) == 0 {
             let facts = look(session, writer);
-            if !carry_out(session, policy::plan(&facts.store(), Need::Maintenance))? {
+            let plan = policy::plan(&facts.store(), Need::Maintenance);
+            if !carry_out(session, writer, plan)? {
                 break;
             }
             rounds -= 1;
@@ -116,7 +117,7 @@ fn replan(session: &Session, writer: &mut Writer) -> Result<()> {
     if facts.free < LOW_WATER && session.free_drained()? {
         facts = look(session, writer);
     }
-    carry_out(session, policy::plan(&facts.store(), Need::Upkeep)).map(|_| ())
+    carry_out(session, writer, policy::plan(&facts.store(), Need::Upkeep)).map(|_| ())
 }
 
 /// Gathers the facts, and notes when the next sweep is due.

@@ -9,7 +9,9 @@ use super::writer::{Route, Writer};
 use crate::error::Result;
 use crate::format::address::{Millis, SegmentId};
 use crate::format::lock::ProcessId;
-use crate::format::segment::{FIRST_EXPIRY, LAST_EXPIRY, Queue, State, StateWord};
+use crate::format::segment::{
+    FIRST_EXPIRY, HORIZON, Horizon, LAST_EXPIRY, Queue, State, StateWord,
+};
 use crate::format::walk::{Purpose, WalkWord};
 use crate::session::{Decision, Session};
 use crate::store::{Cursor, active_at, transitions};
@@ -32,7 +34,7 @@ pub struct Walk {
     pub state: StateWord,
 }
 
-/// Begins a walk in place of the one that `old` says (a word as read). `false`: another process was
+/// Begins a walk, no sweep, in place of the one that `old` says (a word as read). `false`: another process was
 /// faster, or the segment is no longer what it was.
 pub fn begin(
     session: &Session,
@@ -46,16 +48,40 @@ pub fn begin(
     if frees && !become_victim(session, segment, state)? {
         return Ok(false);
     }
-    if purpose == Purpose::Sweep && !reset_expiry(session, segment, state)? {
-        return Ok(false);
-    }
     // Only walks that end with a reuse wait for the copies of one process.
     let owned = frees && session.store.syncs();
     let owner = if owned { Some(session.attachment()?.process) } else { None };
-    let walk =
-        WalkWord { segment, generation_low: state.generation.low(), purpose, position: 0, owner };
+    let generation_low = state.generation.low();
+    let walk = WalkWord { segment, generation_low, purpose, position: 0, owner };
     let new = WalkWord::encode(Some(walk));
     Ok(session.store.words.exchange(route.at(), old, new).is_ok())
+}
+
+/// Begins a sweep, if upkeep is on no walk. The bounds of expiry are set anew in the same transaction: so they
+/// say nothing for as long as the sweep lasts, and are right once it has ended. Records that others write
+/// meanwhile widen them again, and those whose header is in place already are met by the walk. (A walk that
+/// another process begins at this very moment is forgotten; its segment is chosen again.)
+pub fn begin_sweep(session: &Session, writer: &mut Writer, segment: SegmentId) -> Result<()> {
+    let store = &session.store;
+    let at = Route::Upkeep.at();
+    let Some(seen) = store.state(segment) else { return Ok(()) };
+    let generation_low = seen.generation.low();
+    let purpose = Purpose::Sweep;
+    let walk = WalkWord { segment, generation_low, purpose, position: 0, owner: None };
+    let until = writer.lifetimes.begin_sweep(session.now());
+    let horizon = Horizon { until, expiring: 0 };
+    session.transact(|_, changes| {
+        let is_same = |now: StateWord| now.generation == seen.generation && now.is_readable();
+        if store.load(at) != 0 || !store.state(segment).is_some_and(is_same) {
+            return Decision::Leave(());
+        }
+        let row = |word| store.geometry.row_at(segment, word);
+        changes.set(at, WalkWord::encode(Some(walk)));
+        changes.set(row(FIRST_EXPIRY), Millis::NEVER.get());
+        changes.set(row(LAST_EXPIRY), 0);
+        changes.set(row(HORIZON), horizon.encode());
+        Decision::Commit(())
+    })
 }
 
 /// Makes a segment a victim: from now on nothing new goes into it.
@@ -75,21 +101,6 @@ fn become_victim(session: &Session, segment: SegmentId, seen: StateWord) -> Resu
                 changes.set(active_at(queue), 0);
             }
         }
-        Decision::Commit(true)
-    })
-}
-
-/// The bounds of expiry are set anew by a sweep. Records that others write meanwhile widen them
-/// again, and those whose header is in place already are met by the walk.
-fn reset_expiry(session: &Session, segment: SegmentId, seen: StateWord) -> Result<bool> {
-    let store = &session.store;
-    session.transact(|_, changes| {
-        let same = store.state(segment).is_some_and(|now| now.generation == seen.generation);
-        if !same {
-            return Decision::Leave(false);
-        }
-        changes.set(store.geometry.row_at(segment, FIRST_EXPIRY), Millis::NEVER.get());
-        changes.set(store.geometry.row_at(segment, LAST_EXPIRY), 0);
         Decision::Commit(true)
     })
 }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::lifetimes::Lifetimes;
 use crate::entries::{Backed, Move};
 use crate::error::Result;
 use crate::format::address::{Generation, Millis, SegmentId};
@@ -39,6 +40,10 @@ pub struct Writer {
     pub(super) swept: Swept,
     /// Segments taken when the files were last looked after.
     orders_kept: u64,
+    /// How long what its sweeps left has to live.
+    pub(super) lifetimes: Lifetimes,
+    /// Whether something live may go.
+    pub(super) permit: Permit,
     /// Segments taken, and free ones, when it last looked for something to do.
     pub(super) orders_seen: u64,
     pub(super) free: u64,
@@ -61,6 +66,22 @@ pub(super) struct Hands {
     pub(super) hidden: u32,
     /// The queue that gives entries away, and for how many evictions more.
     pub(super) trimming: Option<(Queue, u32)>,
+    /// Whether what the hand passes in main is written again.
+    pub(super) rejoin: bool,
+}
+
+/// Whether live entries may go, as a look at all segments said.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Permit {
+    /// From when until when it holds, if it was given.
+    pub(super) within: Option<(Millis, Millis)>,
+    /// Whether entries may go for want of bytes, too.
+    pub(super) for_bytes: bool,
+    /// The transactions, of all processes, in which it holds.
+    pub(super) first: u64,
+    pub(super) last: u64,
+    /// Whether entries go for want of bytes whatever it says, since there was no other way to make room.
+    pub(super) unconditional: bool,
 }
 
 /// Which of the store's three walks.
@@ -127,6 +148,16 @@ impl Copies {
     /// Forgets them: their entries stay where they are.
     pub(super) fn give_up(&mut self) {
         self.waiting.clear();
+    }
+}
+
+impl Permit {
+    /// Whether it holds in a transaction, for want of bytes or of entries.
+    pub(super) fn holds(&self, lsn: u64, now: impl FnOnce() -> Millis, for_bytes: bool) -> bool {
+        let is_for = self.for_bytes || !for_bytes;
+        let Some((from, until)) = self.within.filter(|_| is_for) else { return false };
+        let is_lasting = until == Millis::NEVER || (from..=until).contains(&now());
+        (self.first..=self.last).contains(&lsn) && is_lasting
     }
 }
 

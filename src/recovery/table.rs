@@ -7,8 +7,8 @@ use crate::format::control;
 use crate::format::intent::WordAt;
 use crate::format::page::PAGE_BYTES;
 use crate::format::segment::{
-    BarrierStamp, FIRST_EXPIRY, GRANTED, LAST_EXPIRY, LIVE, Live, Queue, STAMP, State, StateWord,
-    TAIL,
+    BarrierStamp, FIRST_EXPIRY, GRANTED, HORIZON, Horizon, LAST_EXPIRY, LIVE, Live, Queue, STAMP,
+    State, StateWord, TAIL,
 };
 use crate::session::{Medium, pins};
 use crate::store::{Store, active_at};
@@ -46,6 +46,7 @@ pub fn set_segments(store: &Store, pass: &Pass<'_>, shared: bool) {
         set(GRANTED, granted);
         set(FIRST_EXPIRY, first);
         set(LAST_EXPIRY, last);
+        set(HORIZON, Horizon::UNKNOWN.encode());
         set(STAMP, BarrierStamp::default().encode());
     }
 }

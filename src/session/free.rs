@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::format::address::SegmentId;
 use crate::format::control;
 use crate::format::intent::WordAt;
-use crate::format::segment::{GRANTED, LIVE, Live, Queue, State};
+use crate::format::segment::{GRANTED, HORIZON, Horizon, LIVE, Live, Queue, State};
 use crate::store::transitions;
 use crate::transaction::Liveness;
 
@@ -41,7 +41,10 @@ impl<M: Medium, L: Liveness> Session<M, L> {
                 .and_then(|state| transitions::freed(state, generation, store.live(segment)));
             let Some(freed) = freed else { return Decision::Leave(false) };
             changes.set_checked(state_at, freed.encode());
-            changes.set(store.geometry.row_at(segment, LIVE), Live::default().encode());
+            let row = |word| store.geometry.row_at(segment, word);
+            changes.set(row(LIVE), Live::default().encode());
+            // For its next use. (The transaction that takes it has no room for one word more.)
+            changes.set(row(HORIZON), Horizon::UNKNOWN.encode());
             Decision::Commit(true)
         })
     }

@@ -6,7 +6,7 @@ use crate::format::address::{Lsn, Millis};
 use crate::format::control;
 use crate::format::intent::WordAt;
 use crate::format::record::{self, COMMITTED_AT, HEADER_BYTES, PAYLOAD_AT, Shape};
-use crate::format::segment::{FIRST_EXPIRY, LAST_EXPIRY};
+use crate::format::segment::{FIRST_EXPIRY, HORIZON, Horizon, LAST_EXPIRY};
 use crate::policy;
 use crate::store::Spot;
 use crate::sys::words::update;
@@ -50,14 +50,20 @@ impl<M: Medium, L: Liveness> Session<M, L> {
         }
     }
 
-    /// Widens a segment's bounds of expiry, before the record that needs it can be seen.
+    /// Widens a segment's bounds of expiry, before the record of `units` that needs it can be seen.
     #[inline]
-    pub fn widen_expiry(&self, spot: Spot, expiry: Millis) {
+    pub fn widen_expiry(&self, spot: Spot, expiry: Millis, units: u32) {
         let row = |word| self.store.geometry.row_at(spot.segment, word);
         let words = &self.store.words;
         update(words, row(FIRST_EXPIRY), |first| (expiry.get() < first).then_some(expiry.get()));
         update(words, row(LAST_EXPIRY), |last| (expiry.get() > last).then_some(expiry.get()));
         if expiry != Millis::NEVER {
+            let whole = self.store.geometry.segment_units();
+            update(words, row(HORIZON), |word| {
+                let horizon = Horizon::decode(word);
+                let new = horizon.plus(units, whole).encode();
+                (expiry < horizon.until && new != word).then_some(new)
+            });
             let due = policy::sweep_due(expiry, expiry).get();
             update(words, control::SWEEP_DUE, |old| (due < old).then_some(due));
         }

@@ -11,6 +11,7 @@ mod corpus;
 mod counters;
 mod errors;
 mod exercise;
+mod expired_first;
 mod faults;
 mod flipped;
 mod forged;
@@ -30,6 +31,7 @@ mod processes;
 mod read_only;
 mod reader;
 mod real_power;
+mod replay;
 mod roles;
 #[cfg(target_arch = "x86_64")]
 mod steps;

@@ -281,7 +281,7 @@ fn rows() -> Vec<Table> {
                 row(LAST_EXPIRY, "last expiry"),
                 row(ORDER, "order"),
                 row(STAMP, "stamp"),
-                row(ROW_BYTES / 8 - 1, "reserved"),
+                row(HORIZON, "horizon"),
             ],
         ),
         bits(
@@ -292,7 +292,19 @@ fn rows() -> Vec<Table> {
                 (stamp(0, 0, u8::MAX), "reuses"),
             ],
         ),
+        horizon(),
     ]
+}
+
+fn horizon() -> Table {
+    assert_eq!((HORIZON + 1) * 8, ROW_BYTES);
+    bits(
+        "Horizon",
+        &[
+            (Horizon { until: Millis::NEVER, expiring: 0 }.encode(), "until"),
+            (Horizon { expiring: u16::MAX, ..Horizon::UNKNOWN }.encode(), "expiring"),
+        ],
+    )
 }
 
 fn walks() -> Vec<Table> {
