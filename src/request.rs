@@ -104,7 +104,7 @@ pub fn damaged(path: &Path, what: &str) -> Error {
         ErrorKind::Damaged,
         path,
         what,
-        "Put the right file back, or start with an empty cache: by OnDamage::BeginAnew, or by deleting the \
+        "Put the right file back, or start with an empty cache: open it with OnDamage::BeginAnew, or delete the \
          directory.",
     )
 }
