@@ -2,6 +2,7 @@
 //!
 //! Everything is validated here, once, before a file is touched: what comes out can be built.
 
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
 
@@ -132,6 +133,8 @@ pub(crate) struct Options {
     pub on_fill_timeout: OnFillTimeout,
     pub create: bool,
     pub read_only: bool,
+    /// Whether an opener is refused that asks for what the store cannot be given.
+    pub strict_limits: bool,
 }
 
 impl Default for Options {
@@ -151,6 +154,7 @@ impl Default for Options {
             on_fill_timeout: OnFillTimeout::default(),
             create: true,
             read_only: false,
+            strict_limits: false,
         }
     }
 }
@@ -244,27 +248,30 @@ impl Options {
         (!all.is_empty()).then(|| all.join(", and "))
     }
 
-    /// The limits of an existing store once this opener's are set; `None` if they stay.
-    pub fn change(
-        &self,
-        directory: &Path,
-        geometry: Geometry,
-        limits: Limits,
-    ) -> Result<Option<Limits>> {
-        let changed = Limits {
-            max_entries: self.max_entries.unwrap_or(limits.max_entries),
-            max_bytes: self.max_bytes.unwrap_or(limits.max_bytes),
-            ttl_ms: self.ttl_ms.unwrap_or(limits.ttl_ms),
-            min_free: self.min_free.unwrap_or(limits.min_free),
-        };
-        if changed == limits {
-            return Ok(None);
-        }
-        if changed.max_bytes != limits.max_bytes {
-            check_bytes(directory, &Layout { geometry, limits: changed }, "max_bytes is")?;
-        }
-        Ok(Some(changed))
+    /// Whether it asks for anything of a store that an existing one may have otherwise.
+    pub fn asks(&self) -> bool {
+        self.max_entries.is_some()
+            || self.max_bytes.is_some()
+            || self.ttl_ms.is_some()
+            || self.min_free.is_some()
+            || self.max_processes.is_some()
+            || self.segment_size.is_some()
     }
+}
+
+/// Whether a store of this geometry can be brought to a limit in its files.
+pub(crate) fn is_in_place(geometry: &Geometry, max_bytes: u64) -> bool {
+    let segments = segments_within(geometry, max_bytes, first_index_bytes(geometry));
+    (SEGMENTS_FLOOR..=segments_limit(geometry)).contains(&segments)
+}
+
+/// From the smallest to the largest such limit, a little less than there would be.
+pub(crate) fn in_place(geometry: &Geometry) -> RangeInclusive<u64> {
+    let segments = SEGMENTS_FLOOR << geometry.segment_shift;
+    let fixed = geometry.control_cost() + first_index_bytes(geometry) + segments;
+    // The reserve depends on the limit: enough for the limit that it makes.
+    let low = (fixed + reserve_bytes(fixed) + fixed / 512).next_multiple_of(4096);
+    low..=geometry.log_bytes(segments_limit(geometry))
 }
 
 /// Segments that fit a limit beside control block, reserve and an index of `index_bytes`.
@@ -308,28 +315,20 @@ fn segment_shift(geometry: &Geometry, max_bytes: u64) -> u32 {
 /// Refuses a limit under which too few segments fit, or that needs more than the table names.
 fn check_bytes(directory: &Path, layout: &Layout, asked: &str) -> Result<()> {
     let Layout { geometry, limits } = layout;
-    let index = first_index_bytes(geometry);
-    let segments = segments_within(geometry, limits.max_bytes, index);
+    let refuse = |why: &str, next: String| {
+        let what = format!("{asked} {} bytes, {why}", limits.max_bytes);
+        Err(Error::new(ErrorKind::InvalidOption, directory, what, next))
+    };
+    let segments = segments_within(geometry, limits.max_bytes, first_index_bytes(geometry));
+    let (low, high) = in_place(geometry).into_inner();
     if segments < SEGMENTS_FLOOR {
-        let fixed = geometry.control_cost() + index + (SEGMENTS_FLOOR << geometry.segment_shift);
-        // The reserve depends on the limit: enough for the limit that it makes.
-        let minimum = (fixed + reserve_bytes(fixed) + fixed / 512).next_multiple_of(4096);
-        return Err(Error::new(
-            ErrorKind::InvalidOption,
-            directory,
-            format!("{asked} {} bytes, too little for this store to work", limits.max_bytes),
-            format!("Allow at least {minimum} bytes (max_processes and segment_size change that)."),
-        ));
+        let next =
+            format!("Allow at least {low} bytes (max_processes and segment_size change that).");
+        return refuse("too little for this store to work", next);
     }
-    let most = segments_limit(geometry);
-    if segments > most {
-        let maximum = geometry.log_bytes(most);
-        return Err(Error::new(
-            ErrorKind::InvalidOption,
-            directory,
-            format!("{asked} {} bytes, more than this store can be cut for", limits.max_bytes),
-            format!("Allow at most {maximum} bytes, or create a new store with the larger limit."),
-        ));
+    if segments > segments_limit(geometry) {
+        let next = format!("Allow at most {high} bytes, or a larger segment_size.");
+        return refuse("more than segments of this size make", next);
     }
     Ok(())
 }

@@ -62,10 +62,10 @@ mod sys;
 mod transaction;
 mod verify;
 
-pub use cache::{Builder, FileCache, Iter, Keys, Maintenance, Stats, Synced, View};
+pub use cache::{Builder, FileCache, Iter, Keys, Maintenance, Relimited, Stats, Synced, View};
 pub use config::{Durability, OnDamage, OnFillTimeout, Ttl};
 pub use error::{Error, ErrorKind, Result};
-pub use request::Opening;
+pub use request::{LimitsKept, Opening};
 pub use verify::Verification;
 
 /// No part of the interface: for larder's own tests, fuzz targets and benches. What they set by hand

@@ -6,11 +6,14 @@
 //! entry with frequency left is written again with one less. Before anything live is evicted, what
 //! expired is swept and dead space is compacted.
 //!
-//! `segments` plans, and `records` judges what a walk meets.
+//! `segments` plans, and `records` judges what a walk meets; `kept` chooses where a store is copied and not
+//! all of it has room.
 
+mod kept;
 mod records;
 mod segments;
 
+pub use kept::{Kept, OldSegment, Room, Since, batches};
 pub use records::{Judgement, RecordFacts, is_budget_spent, judge};
 pub use segments::{
     LOW_WATER, Need, Plan, SegmentFacts, StoreFacts, expired, not_swept, pace, plan, sweep_due,

@@ -39,10 +39,13 @@ pub const ORDERS: &[(&str, &[&str])] = &[
         "src/cache",
         &[
             "fills", "process", "lookup", "stages", "builder", "handle", "get", "put", "view",
-            "iter", "many", "fill", "report",
+            "iter", "many", "fill", "report", "relimit",
         ],
     ),
-    ("src/directory", &["lock", "identity", "header", "files", "order", "limits", "users"]),
+    (
+        "src/directory",
+        &["lock", "identity", "header", "draft", "files", "order", "limits", "users"],
+    ),
     ("src/entries", &["locate", "release", "duplicates", "publish", "growth", "unpublished"]),
     (
         "src/format",
@@ -69,9 +72,12 @@ pub const ORDERS: &[(&str, &[&str])] = &[
     ),
     (
         "src/open",
-        &["source", "reader", "build", "create", "anew", "attach", "limits", "keep", "opened"],
+        &[
+            "source", "reader", "build", "create", "anew", "attach", "alone", "change", "limits",
+            "keep", "opened",
+        ],
     ),
-    ("src/policy", &["records", "segments"]),
+    ("src/policy", &["records", "segments", "kept"]),
     (
         "src/reclaim",
         &[
