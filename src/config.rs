@@ -5,18 +5,15 @@
 use std::path::Path;
 use std::time::Duration;
 
+use crate::capacity::{
+    first_index_bytes, in_place, reserve_bytes, segments_limit, segments_within,
+};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::address::Millis;
-use crate::format::control::{Geometry, SEGMENT_SHIFTS, SEGMENTS_FLOOR, TABLE_SEGMENTS};
+use crate::format::control::{Geometry, SEGMENT_SHIFTS, SEGMENTS_FLOOR};
 use crate::format::identity::Limits;
 use crate::format::lock::PROCESS_LIMIT;
 use crate::format::page::PAGE_BYTES;
-
-/// Disk set aside for the file `store` (twice, while it is replaced), the directory itself, and
-/// the file systems' own blocks for the extents of a file of this limit.
-const fn reserve_bytes(max_bytes: u64) -> u64 {
-    (64 << 10) + max_bytes / 1024
-}
 
 /// Largest default of `max_bytes`.
 const DEFAULT_MAX_BYTES: u64 = 1 << 30;
@@ -132,6 +129,8 @@ pub(crate) struct Options {
     pub on_fill_timeout: OnFillTimeout,
     pub create: bool,
     pub read_only: bool,
+    /// Whether an opener is refused that asks for what the store cannot be given.
+    pub strict_limits: bool,
 }
 
 impl Default for Options {
@@ -151,6 +150,7 @@ impl Default for Options {
             on_fill_timeout: OnFillTimeout::default(),
             create: true,
             read_only: false,
+            strict_limits: false,
         }
     }
 }
@@ -244,56 +244,15 @@ impl Options {
         (!all.is_empty()).then(|| all.join(", and "))
     }
 
-    /// The limits of an existing store once this opener's are set; `None` if they stay.
-    pub fn change(
-        &self,
-        directory: &Path,
-        geometry: Geometry,
-        limits: Limits,
-    ) -> Result<Option<Limits>> {
-        let changed = Limits {
-            max_entries: self.max_entries.unwrap_or(limits.max_entries),
-            max_bytes: self.max_bytes.unwrap_or(limits.max_bytes),
-            ttl_ms: self.ttl_ms.unwrap_or(limits.ttl_ms),
-            min_free: self.min_free.unwrap_or(limits.min_free),
-        };
-        if changed == limits {
-            return Ok(None);
-        }
-        if changed.max_bytes != limits.max_bytes {
-            check_bytes(directory, &Layout { geometry, limits: changed }, "max_bytes is")?;
-        }
-        Ok(Some(changed))
+    /// Whether it asks for anything of a store that an existing one may have otherwise.
+    pub fn asks(&self) -> bool {
+        self.max_entries.is_some()
+            || self.max_bytes.is_some()
+            || self.ttl_ms.is_some()
+            || self.min_free.is_some()
+            || self.max_processes.is_some()
+            || self.segment_size.is_some()
     }
-}
-
-/// Segments that fit a limit beside control block, reserve and an index of `index_bytes`.
-pub(crate) fn segments_within(geometry: &Geometry, max_bytes: u64, index_bytes: u64) -> u64 {
-    let fixed = geometry.control_cost() + reserve_bytes(max_bytes);
-    let beside = fixed.saturating_add(index_bytes);
-    max_bytes.saturating_sub(beside) >> geometry.segment_shift
-}
-
-/// Bytes that log segments and index may take together.
-pub(crate) fn share_bytes(geometry: &Geometry, max_bytes: u64) -> u64 {
-    max_bytes.saturating_sub(geometry.control_cost() + reserve_bytes(max_bytes))
-}
-
-/// Bytes of the index file of a new store: its header page and the first pages.
-pub(crate) const fn first_index_bytes(geometry: &Geometry) -> u64 {
-    (1 + (1 << geometry.level)) * PAGE_BYTES
-}
-
-/// The most segments that addresses and the table can name.
-pub(crate) fn segments_limit(geometry: &Geometry) -> u64 {
-    let addressable = ((1u64 << 40) - geometry.control_bytes()) >> geometry.segment_shift;
-    addressable.min(u64::from(TABLE_SEGMENTS))
-}
-
-/// Segments that a log of this length has room for.
-pub(crate) fn segments_in(geometry: &Geometry, log_bytes: u64) -> u64 {
-    let bytes = log_bytes.saturating_sub(geometry.control_bytes());
-    (bytes >> geometry.segment_shift).min(segments_limit(geometry))
 }
 
 /// 16 to 31 segments in a small store, 48 to 95 in one of 1 GiB and more.
@@ -308,28 +267,20 @@ fn segment_shift(geometry: &Geometry, max_bytes: u64) -> u32 {
 /// Refuses a limit under which too few segments fit, or that needs more than the table names.
 fn check_bytes(directory: &Path, layout: &Layout, asked: &str) -> Result<()> {
     let Layout { geometry, limits } = layout;
-    let index = first_index_bytes(geometry);
-    let segments = segments_within(geometry, limits.max_bytes, index);
+    let refuse = |why: &str, next: String| {
+        let what = format!("{asked} {} bytes, {why}", limits.max_bytes);
+        Err(Error::new(ErrorKind::InvalidOption, directory, what, next))
+    };
+    let segments = segments_within(geometry, limits.max_bytes, first_index_bytes(geometry));
+    let (low, high) = in_place(geometry).into_inner();
     if segments < SEGMENTS_FLOOR {
-        let fixed = geometry.control_cost() + index + (SEGMENTS_FLOOR << geometry.segment_shift);
-        // The reserve depends on the limit: enough for the limit that it makes.
-        let minimum = (fixed + reserve_bytes(fixed) + fixed / 512).next_multiple_of(4096);
-        return Err(Error::new(
-            ErrorKind::InvalidOption,
-            directory,
-            format!("{asked} {} bytes, too little for this store to work", limits.max_bytes),
-            format!("Allow at least {minimum} bytes (max_processes and segment_size change that)."),
-        ));
+        let next =
+            format!("Allow at least {low} bytes (max_processes and segment_size change that).");
+        return refuse("too little for this store to work", next);
     }
-    let most = segments_limit(geometry);
-    if segments > most {
-        let maximum = geometry.log_bytes(most);
-        return Err(Error::new(
-            ErrorKind::InvalidOption,
-            directory,
-            format!("{asked} {} bytes, more than this store can be cut for", limits.max_bytes),
-            format!("Allow at most {maximum} bytes, or create a new store with the larger limit."),
-        ));
+    if segments > segments_limit(geometry) {
+        let next = format!("Allow at most {high} bytes, or a larger segment_size.");
+        return refuse("more than segments of this size make", next);
     }
     Ok(())
 }

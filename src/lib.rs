@@ -41,6 +41,7 @@
 //! The README has the limits of these promises, and `format.md` the format on disk.
 
 mod cache;
+mod capacity;
 mod config;
 mod directory;
 mod entries;
@@ -62,10 +63,10 @@ mod sys;
 mod transaction;
 mod verify;
 
-pub use cache::{Builder, FileCache, Iter, Keys, Maintenance, Stats, Synced, View};
+pub use cache::{Builder, FileCache, Iter, Keys, Maintenance, Relimited, Stats, Synced, View};
 pub use config::{Durability, OnDamage, OnFillTimeout, Ttl};
 pub use error::{Error, ErrorKind, Result};
-pub use request::Opening;
+pub use request::{LimitsKept, Opening};
 pub use verify::Verification;
 
 /// No part of the interface: for larder's own tests, fuzz targets and benches. What they set by hand

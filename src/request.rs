@@ -1,11 +1,12 @@
 //! What an opener asks for, what opening tells it, and the errors of opening that several rooms have.
 
 use std::io;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use crate::config::{OnDamage, Options};
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::{FORMAT_VERSION, INDEX_FILE, LOG_FILE, STORE_FILE};
+use crate::format::{DRAFT_DIRECTORY, FORMAT_VERSION, INDEX_FILE, LOG_FILE, STORE_FILE};
 use crate::sys::clock::BOOT_ID_FILE;
 use crate::sys::door::{Environment, Files};
 use crate::sys::rights::Rights;
@@ -23,6 +24,23 @@ pub struct Opening {
     pub began_anew: Option<String>,
     /// Which options do not hold, because only a new store takes them and this one was made with others.
     pub not_applied: Option<String>,
+    /// Why the store has other limits than those that were asked for.
+    pub limits_kept: Option<LimitsKept>,
+}
+
+/// Limits that an opener asked for and that the store was not given: it has those that it had. What else was
+/// asked for holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LimitsKept {
+    /// `InvalidOption`: the files of this store are not cut for what was asked for, and
+    /// [`crate::Builder::relimit`] makes others. Else what went wrong this time, so that nothing was changed:
+    /// `Busy`, `Full`, `Io`.
+    pub kind: ErrorKind,
+    /// Why, and what to do.
+    pub reason: String,
+    /// What `max_bytes` can be brought to in the files of this store.
+    pub max_bytes: RangeInclusive<u64>,
 }
 
 /// Where a store is and how it was asked for.
@@ -42,9 +60,14 @@ impl Request {
         self.directory.join(name)
     }
 
-    /// The rights of a file of the store that is made: those of the one that it replaces, or of the others.
+    /// The rights of a file of the store that is made: those of the one that it replaces, or of the others; in a
+    /// draft those of the store that it is to replace.
     pub fn rights(&self, name: &str) -> Rights {
-        let like = [name, STORE_FILE, LOG_FILE, INDEX_FILE].map(|name| self.path(name));
+        let replaced = match self.directory.parent() {
+            Some(parent) if self.directory.ends_with(DRAFT_DIRECTORY) => parent,
+            _ => &self.directory,
+        };
+        let like = [name, STORE_FILE, LOG_FILE, INDEX_FILE].map(|name| replaced.join(name));
         Rights { like: like.into(), mode: self.options.file_mode }
     }
 
@@ -77,6 +100,8 @@ impl Request {
         request.options.max_bytes = None;
         request.options.ttl_ms = None;
         request.options.min_free = None;
+        request.options.max_processes = None;
+        request.options.segment_size = None;
         request.options.create = false;
         request.options.on_damage = OnDamage::Refuse;
         request

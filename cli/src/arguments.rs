@@ -5,7 +5,7 @@ use clap::{Parser, Subcommand};
 use crate::answer::Answer;
 use crate::failure::Failure;
 use crate::output::Output;
-use crate::verbs::{compact, get, ls, put, rm, stat, verify};
+use crate::verbs::{compact, get, ls, put, relimit, rm, stat, verify};
 
 /// Shown at the end of `--help`.
 const CODES: &str = "\
@@ -16,7 +16,7 @@ Exit codes:
   3  the store is damaged: verify found damage, or a file is missing, damaged or another store's
   4  any other error
 
-stat, ls, get and verify modify nothing. All verbs work while other processes use the store.";
+stat, ls, get and verify modify nothing. All verbs but relimit work while other processes use the store.";
 
 /// Looks into a larder cache, changes it, checks it.
 #[derive(Debug, Parser)]
@@ -38,6 +38,7 @@ enum Verb {
     Rm(rm::Rm),
     Verify(verify::Verify),
     Compact(compact::Compact),
+    Relimit(relimit::Relimit),
 }
 
 /// Does what the command line asks for.
@@ -51,6 +52,7 @@ pub fn run(arguments: &Arguments) -> Result<Answer, Failure> {
         Verb::Rm(rm) => rm.run(&mut output),
         Verb::Verify(verify) => verify.run(&mut output),
         Verb::Compact(compact) => compact.run(&mut output),
+        Verb::Relimit(relimit) => relimit.run(&mut output),
     }?;
     output.flush()?;
     Ok(answer)

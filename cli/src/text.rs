@@ -76,6 +76,31 @@ pub fn size(bytes: u64) -> String {
     format!("{number:.1} {}", UNITS[unit])
 }
 
+/// The bytes that a size means: a number, and behind it perhaps a unit of 1,000 (kB, MB, GB, TB) or 1,024
+/// (KiB, MiB, GiB, TiB).
+pub fn bytes(size: &str) -> Result<u64, String> {
+    const UNITS: [(&str, u64); 10] = [
+        ("", 1),
+        ("b", 1),
+        ("kb", 1000),
+        ("mb", 1_000_000),
+        ("gb", 1_000_000_000),
+        ("tb", 1_000_000_000_000),
+        ("kib", 1 << 10),
+        ("mib", 1 << 20),
+        ("gib", 1 << 30),
+        ("tib", 1 << 40),
+    ];
+    let digits = size.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(size.len());
+    let (number, unit) = size.split_at(digits);
+    let unit = unit.trim().to_ascii_lowercase();
+    let times = UNITS.iter().find(|(name, _)| *name == unit).map(|(_, times)| *times);
+    let bytes = number.parse::<u64>().ok().zip(times);
+    bytes
+        .and_then(|(number, times)| number.checked_mul(times))
+        .ok_or_else(|| "give a whole number of bytes, or of a unit, such as 64MiB".to_owned())
+}
+
 /// A time in milliseconds.
 pub fn time(milliseconds: u64) -> String {
     humantime::format_duration(Duration::from_millis(milliseconds)).to_string()
@@ -107,6 +132,26 @@ mod tests {
         assert_eq!(shown(b"a\n\x1b[2J\\n"), "a\\n\\u{1b}[2J\\\\n");
         assert_eq!(shown("\u{202e}".as_bytes()), "\\u{202e}");
         assert_eq!(shown(b"a\xffb"), "a\\xffb");
+    }
+
+    #[test]
+    fn a_size_is_a_number_and_perhaps_a_unit() {
+        let cases = [
+            ("0", 0),
+            ("4096", 4096),
+            ("64MiB", 64 << 20),
+            ("64 mib", 64 << 20),
+            ("2GB", 2_000_000_000),
+            ("16777215TiB", 16_777_215 << 40),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(bytes(text), Ok(expected), "{text}");
+        }
+        for wrong in
+            ["", "MiB", "-1", "1.5GiB", "1 parsec", "16777216TiB", "99999999999999999999", "1é"]
+        {
+            assert!(bytes(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

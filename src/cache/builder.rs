@@ -11,7 +11,8 @@ use crate::sys::door::Environment;
 /// Options of a cache; see [`crate::FileCache::builder`].
 ///
 /// Limits belong to the store and hold for all processes: the newest opener's count. Those not named
-/// stay as they are.
+/// stay as they are. Those that the store cannot be given leave the ones that it has:
+/// [`crate::Opening::limits_kept`] says why. A change that fails, or that is killed, leaves the old ones, too.
 #[derive(Clone, Debug, Default)]
 pub struct Builder {
     options: Options,
@@ -27,6 +28,11 @@ impl Builder {
 
     /// The most bytes of disk for everything in the directory. Exact at every moment. A limit too
     /// small to work is refused with the smallest that works (some 2 MiB).
+    ///
+    /// A new store is cut into segments by this limit. An existing one keeps them, and takes limits from 8 to
+    /// 4,096 of them: one made at 64 MiB from 18 MB to 8 GiB. A higher limit does not make the
+    /// largest entry larger, which is a segment. [`Builder::relimit`] cuts it anew. A lower limit evicts before `open`
+    /// returns; on tmpfs it cannot be had while others use the store.
     pub fn max_bytes(mut self, bytes: u64) -> Self {
         self.options.max_bytes = Some(bytes);
         self
@@ -147,9 +153,18 @@ impl Builder {
 
     /// For experts: bytes of a segment in a new store, a power of two from 64 KiB to 256 MiB. The
     /// largest entry is what fits one. By default the limit makes 16 to 80 segments. An existing store keeps
-    /// what it has, and [`crate::Opening::not_applied`] says so.
+    /// what it has, and [`crate::Opening::not_applied`] says so. More and smaller segments let the limit be changed
+    /// further, in the files that there are.
     pub fn segment_size(mut self, bytes: u64) -> Self {
         self.options.segment_size = Some(bytes);
+        self
+    }
+
+    /// Whether to refuse to open a store that cannot be given what these options ask for: limits that its files
+    /// are not cut for, limits that cannot be lowered now, another `segment_size` or `max_processes`. Unless
+    /// said otherwise it is opened with what it has, and [`crate::Opening::limits_kept`] says why.
+    pub fn strict_limits(mut self, strict: bool) -> Self {
+        self.options.strict_limits = strict;
         self
     }
 

@@ -93,6 +93,8 @@ impl Builder {
     /// - `Full`: the disk has no room for an empty store.
     /// - `Busy`: as many processes as may be are attached, or another process is creating, recovering or
     ///   resizing.
+    /// - With [`Builder::strict_limits`], what keeps the limits from being set: `InvalidOption`, which names those
+    ///   that can be, `Busy`, `Full`, `Io`.
     /// - `Io`: the operating system refuses something.
     pub fn open(&self, directory: impl AsRef<Path>) -> Result<FileCache> {
         FileCache::from_request(self.request(directory.as_ref())?)
@@ -118,7 +120,7 @@ impl FileCache {
         Builder::default()
     }
 
-    fn from_request(request: Request) -> Result<Self> {
+    pub(super) fn from_request(request: Request) -> Result<Self> {
         let opened = open::open(&request)?;
         let opening = opened.opening.clone();
         let process = Process::new(opened, request.options.durability);

@@ -2,7 +2,7 @@
 //!
 //! From the lowest: `fills` knows who computes a value, `process` is one process's part of a handle, with
 //! `lookup` and the `stages` of a put; `builder` has the options, `handle` the cache itself; then a file an
-//! operation.
+//! operation, of which `relimit` has two caches at once.
 
 mod builder;
 mod fill;
@@ -14,6 +14,7 @@ mod lookup;
 mod many;
 mod process;
 mod put;
+mod relimit;
 mod report;
 mod stages;
 mod view;
@@ -21,5 +22,6 @@ mod view;
 pub use builder::Builder;
 pub use handle::{FileCache, Synced};
 pub use iter::{Iter, Keys};
+pub use relimit::Relimited;
 pub use report::{Maintenance, Stats};
 pub use view::View;

@@ -8,6 +8,8 @@ use crate::format::control;
 use crate::format::segment::State;
 use crate::reclaim;
 use crate::session::counters::{self, COUNTS, Count};
+use crate::store::Store;
+use crate::sys::words::Words;
 
 /// A cache in numbers: of the store, over all its processes, since its creation.
 ///
@@ -151,6 +153,16 @@ impl FileCache {
 }
 
 impl Process {
+    /// Lets the statistics of a new store begin with those of the one that it is a copy of.
+    pub fn go_on_counting_from(&self, old: &Process) -> Result<()> {
+        let Store { words, geometry } = &self.session.store;
+        let me = self.session.attachment()?.process;
+        for (number, total) in (0..).zip(old.totals()) {
+            words.store(geometry.statistic_at(me, number), total);
+        }
+        Ok(())
+    }
+
     fn totals(&self) -> [u64; COUNTS] {
         self.session.flush_counters();
         let own = self.session.counters.pending();
@@ -175,7 +187,8 @@ impl Process {
         })
     }
 
-    fn sizes(&self) -> Stats {
+    /// Limits and sizes.
+    pub fn sizes(&self) -> Stats {
         let store = &self.session.store;
         let ttl = store.load(control::DEFAULT_TTL);
         let mut stats = Stats {

@@ -39,6 +39,17 @@ impl Prepared<'_> {
     }
 }
 
+/// What another store knew of an entry that is copied from there.
+#[derive(Clone, Copy, Debug)]
+pub struct Copied {
+    /// When it was stored, and when it expires.
+    pub attributes: Attributes,
+    /// The queue of its record.
+    pub queue: Queue,
+    /// How often it was read of late.
+    pub frequency: u8,
+}
+
 /// A record that waits to be published.
 #[derive(Debug)]
 struct Written {
@@ -71,14 +82,53 @@ impl Process {
     pub fn put(&self, writer: &mut Writer, prepared: &Prepared<'_>, ttl: Ttl) -> Result<bool> {
         self.sync_before_write()?;
         reclaim::upkeep(&self.session, writer, prepared.shape.footprint())?;
-        let attributes = self.attributes(ttl);
+        let stored = self.write_and_publish(writer, prepared, self.attributes(ttl), None)?;
+        if stored {
+            self.session.count(Count::Inserts, 1);
+            self.session.count(Count::BytesPut, prepared.shape.footprint());
+        }
+        Ok(stored)
+    }
+
+    /// Puts an entry of another store, with what that knew of it.
+    pub fn put_copy(
+        &self,
+        writer: &mut Writer,
+        prepared: &Prepared<'_>,
+        copied: Copied,
+    ) -> Result<()> {
+        let Copied { attributes, queue, frequency } = copied;
+        reclaim::upkeep(&self.session, writer, prepared.shape.footprint())?;
+        self.write_and_publish(writer, prepared, attributes, Some(queue))?;
+        let store = &self.session.store;
+        if frequency > 0
+            && let Some((mut found, _)) =
+                entries::locate(&self.session, prepared.hash, prepared.key)?.entry
+        {
+            for raised in 1..=frequency {
+                store.index().bump(found);
+                found.slot = found.slot.with_frequency(raised);
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes a record and publishes it, in a queue that is named or in the one that it belongs in.
+    #[inline]
+    fn write_and_publish(
+        &self,
+        writer: &mut Writer,
+        prepared: &Prepared<'_>,
+        attributes: Attributes,
+        queue: Option<Queue>,
+    ) -> Result<bool> {
         for _ in 0..TRIES {
-            let mut written = self.write(writer, prepared, attributes)?;
+            let mut written = self.write(writer, prepared, attributes, queue)?;
             let published = self.publish(writer, prepared, &mut written);
             self.session.written(Writing::Put);
             match published? {
                 Published::Stored => {
-                    self.stored(writer, prepared);
+                    self.stored(writer);
                     return Ok(true);
                 }
                 Published::Superseded => return Ok(false),
@@ -108,11 +158,13 @@ impl Process {
         writer: &mut Writer,
         prepared: &Prepared<'_>,
         attributes: Attributes,
+        queue: Option<Queue>,
     ) -> Result<Written> {
         let session = &self.session;
         let Prepared { key, value, hash, shape, computed_after } = *prepared;
         let candidates = self.candidates(writer, hash, key)?;
-        let spot = self.room(writer, candidates.queue(&session.store), shape)?;
+        let queue = queue.unwrap_or_else(|| candidates.queue(&session.store));
+        let spot = self.room(writer, queue, shape)?;
         session.write(spot, shape, attributes, [b"", key, value]);
         // Only now, for its old record has come meanwhile.
         let located = candidates.resolve(&session.store, key);
@@ -162,7 +214,7 @@ impl Process {
 
     /// What is done once an entry is stored. What keeps the index from growing now is met again.
     #[inline]
-    fn stored(&self, writer: &mut Writer, prepared: &Prepared<'_>) {
+    fn stored(&self, writer: &mut Writer) {
         let session = &self.session;
         if reclaim::is_entry_count_wrong(&session.store)
             && let Err(error) = reclaim::repair_entry_count(session)
@@ -176,8 +228,6 @@ impl Process {
         if writer.saw_segments_taken() {
             self.keep_files_now_and_then();
         }
-        session.count(Count::Inserts, 1);
-        session.count(Count::BytesPut, prepared.shape.footprint());
     }
 
     fn evict_one(&self, writer: &mut Writer) -> Result<()> {

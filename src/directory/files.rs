@@ -1,7 +1,8 @@
 //! Log and index: opened, checked that they are this store's, and mapped.
 
+use super::draft::open_to_read;
 use super::header::{Header, read_header};
-use crate::config;
+use crate::capacity;
 use crate::error::{Error, Result};
 use crate::format::control::{self, Geometry};
 use crate::format::identity::Identity;
@@ -18,10 +19,25 @@ pub const LOG_NEW: &str = "log.new";
 /// Such an index.
 pub const INDEX_NEW: &str = "index.new";
 
+/// A file of the store, if it is there.
+fn open_own(
+    request: &Request,
+    identity: &Identity,
+    name: &str,
+    write: bool,
+) -> Result<Option<SharedFile>> {
+    let path = request.path(name);
+    let found = match write {
+        true => request.files().open(&path, true),
+        false => open_to_read(request, identity, name),
+    };
+    found.map_err(|error| unusable(&path, error))
+}
+
 /// The log, whose header says that it is this store's.
 pub fn open_log(request: &Request, identity: &Identity, write: bool) -> Result<SharedFile> {
     let path = request.path(LOG_FILE);
-    let found = request.files().open(&path, write).map_err(|error| unusable(&path, error))?;
+    let found = open_own(request, identity, LOG_FILE, write)?;
     let Some(file) = found else { return Err(damaged(&path, "the file is missing")) };
     let io = |error| Error::io(&path, "cannot read it", error);
     if file.length().map_err(io)? < identity.geometry().control_bytes() {
@@ -47,7 +63,7 @@ pub enum IndexFile {
 /// The index. Another store's is refused, so that it is not lost; what is no index is made anew.
 pub fn open_index(request: &Request, identity: &Identity, write: bool) -> Result<IndexFile> {
     let path = request.path(INDEX_FILE);
-    let found = request.files().open(&path, write).map_err(|error| unusable(&path, error))?;
+    let found = open_own(request, identity, INDEX_FILE, write)?;
     let Some(file) = found else { return Ok(IndexFile::Unusable("its index was missing")) };
     let io = |error| Error::io(&path, "cannot read it", error);
     if file.length().map_err(io)? < PAGE_BYTES {
@@ -72,7 +88,7 @@ pub fn map(
     let error = |name, error| Error::io(&request.path(name), "cannot map it", error);
     let log_bytes = geometry.mapped_bytes();
     // Room for an entry in each 48 bytes of log, which is the smallest record, at the usual load.
-    let index_bytes = (log_bytes / 2).max(config::first_index_bytes(&geometry));
+    let index_bytes = (log_bytes / 2).max(capacity::first_index_bytes(&geometry));
     let index_bytes = index_bytes.min((page_limit(geometry.level) + 1) * PAGE_BYTES);
     let words = Memory {
         log: Mapping::new(log, log_bytes, access).map_err(|e| error(LOG_FILE, e))?,

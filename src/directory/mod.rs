@@ -2,9 +2,10 @@
 //! them. Creation, recovery and attaching stand on this.
 //!
 //! From the lowest: `lock` is the opening lock, `identity` the file `store`, `header` the first words of
-//! log and index, `files` opens and maps these two; `order` says whether they are as this boot left them;
+//! log and index, `draft` has a store that is to take this one's place, `files` opens and maps these two; `order` says whether they are as this boot left them;
 //! `limits` has the limits in the control block, `users` who is attached.
 
+mod draft;
 mod files;
 mod header;
 mod identity;
@@ -13,6 +14,7 @@ mod lock;
 mod order;
 mod users;
 
+pub use draft::{draft_directory, is_drafted, remove_draft, settle_draft};
 pub use files::{INDEX_NEW, IndexFile, LOG_NEW, map, open_index, open_log};
 pub use header::write_header;
 pub use identity::{read_identity, write_identity};

@@ -4,7 +4,7 @@
 //! Somebody who is attached proves the boot, whatever its id: the kernel holds that one's lock. (Containers may
 //! have ids of their own on one kernel.)
 
-use crate::config;
+use crate::capacity;
 use crate::error::{Error, Result};
 use crate::format::checked::CheckedAt;
 use crate::format::control::{self, Geometry};
@@ -132,11 +132,11 @@ fn disorder_of(pages: &[u8; PAGES], geometry: &Geometry, found: &Found) -> Optio
 
 /// Whether the files are as long as so many pages of index and a limit of so many bytes say.
 fn are_lengths_sound(pages: u64, max_bytes: u64, geometry: &Geometry, found: &Found) -> bool {
-    let first_index = config::first_index_bytes(geometry);
-    let segments = config::segments_within(geometry, max_bytes, first_index);
+    let first_index = capacity::first_index_bytes(geometry);
+    let segments = capacity::segments_within(geometry, max_bytes, first_index);
     (1 << geometry.level..=page_limit(geometry.level)).contains(&pages)
         && found.index_length >= (pages + 1) * PAGE_BYTES
-        && segments <= config::segments_limit(geometry)
+        && segments <= capacity::segments_limit(geometry)
         && found.log_length >= geometry.log_bytes(segments)
 }
 
@@ -160,8 +160,8 @@ mod tests {
     const MAX_BYTES: u64 = 3 << 20;
 
     fn found() -> Found {
-        let first_index = config::first_index_bytes(&GEOMETRY);
-        let segments = config::segments_within(&GEOMETRY, MAX_BYTES, first_index);
+        let first_index = capacity::first_index_bytes(&GEOMETRY);
+        let segments = capacity::segments_within(&GEOMETRY, MAX_BYTES, first_index);
         Found {
             origin: origin([1, 2], [[3, 4], [5, 6]]),
             log_length: GEOMETRY.log_bytes(segments),

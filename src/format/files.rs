@@ -9,3 +9,8 @@ pub const STORE_FILE: &str = "store";
 pub const LOG_FILE: &str = "log";
 /// The file that holds the hash table.
 pub const INDEX_FILE: &str = "index";
+
+/// The directory in which a store is made that is to take this one's place.
+pub const DRAFT_DIRECTORY: &str = "relimit.new";
+/// The file that says that a directory is a cache.
+pub const TAG_FILE: &str = "CACHEDIR.TAG";

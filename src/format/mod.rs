@@ -21,4 +21,4 @@ pub mod slot;
 mod spec;
 pub mod walk;
 
-pub use files::{FORMAT_VERSION, INDEX_FILE, LOG_FILE, STORE_FILE};
+pub use files::{DRAFT_DIRECTORY, FORMAT_VERSION, INDEX_FILE, LOG_FILE, STORE_FILE, TAG_FILE};

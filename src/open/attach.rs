@@ -68,7 +68,12 @@ fn attach_in_order(
         return Ok(None);
     }
     let store = map(request, geometry, log, index, Access::Shared)?;
-    let process = free_row(request, &store, &*locks)?;
+    let process = free_row(request, &store, &*locks).or_else(|error| {
+        // Whoever copies the store into new files holds all rows, and this lock.
+        let lock_timeout = request.options.lock_timeout;
+        OpeningLock::acquire(&*locks, &request.path(LOG_FILE), lock_timeout)?;
+        Err(error)
+    })?;
     if !is_still_in_order(&store.words, boot_id) {
         return Ok(None);
     }

@@ -1,6 +1,7 @@
 //! An empty store is built: log and index first, the file `store` last, so that a store is there whole or not.
 
-use crate::config::{self, Layout};
+use crate::capacity;
+use crate::config::Layout;
 use crate::directory::{
     INDEX_NEW, LOG_NEW, OpeningLock, origin, write_header, write_identity, write_limits,
     write_origin,
@@ -40,7 +41,7 @@ pub fn build(
     let identity = new_identity(request, file_system)?;
     let geometry = identity.geometry();
     let boot_id = request.boot_id()?;
-    let index_bytes = config::first_index_bytes(&geometry);
+    let index_bytes = capacity::first_index_bytes(&geometry);
     let log_io = |error| Error::io(&request.path(LOG_FILE), "cannot create it", error);
     let index_io = |error| Error::io(&request.path(INDEX_FILE), "cannot create it", error);
     let log = new_log(request, place, &geometry, identity.limits.max_bytes)?;
@@ -132,7 +133,7 @@ fn new_log(
     max_bytes: u64,
 ) -> Result<SharedFile> {
     let segments =
-        config::segments_within(geometry, max_bytes, config::first_index_bytes(geometry));
+        capacity::segments_within(geometry, max_bytes, capacity::first_index_bytes(geometry));
     let log = empty_file(request, place, [LOG_FILE, LOG_NEW])?;
     log.set_length(geometry.log_bytes(segments))
         .and_then(|()| log.allocate(0, ROWS_OFFSET + segments * ROW_BYTES))

@@ -10,13 +10,11 @@ use super::build::{Place, build};
 use crate::directory::{INDEX_NEW, LOG_NEW, OpeningLock, is_any_attached, is_in_use};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::control;
-use crate::format::{INDEX_FILE, LOG_FILE, STORE_FILE};
+use crate::format::{DRAFT_DIRECTORY, INDEX_FILE, LOG_FILE, STORE_FILE, TAG_FILE};
 use crate::request::{Request, damaged, unusable};
 use crate::sys::space::FileSystem;
 
-/// The file that says that a directory is a cache.
-const TAG_FILE: &str = "CACHEDIR.TAG";
-/// What it begins with, as <https://bford.info/cachedir/> wants it, and who made it.
+/// What the file that says that a directory is a cache begins with, as <https://bford.info/cachedir/> wants it, and who made it.
 const TAG: &[u8] = b"Signature: 8a477f597d28d172789f06886806bc55
 # This directory is a cache, made by larder. What is in it can be made again.
 # For what this file is good for see https://bford.info/cachedir/
@@ -75,9 +73,9 @@ fn refuse_alien(request: &Request) -> Result<()> {
 /// Whether a name does not keep a store from being made beside it: its own files, what file systems put
 /// there, and what says something of the directory to other programs (`.gitkeep`, `CACHEDIR.TAG`).
 fn is_no_obstacle(name: &OsStr) -> bool {
-    let known =
-        [LOG_FILE, INDEX_FILE, LOG_NEW, INDEX_NEW, "store.new", STORE_FILE, "lost+found", TAG_FILE];
-    known.iter().any(|own| name == *own) || name.as_encoded_bytes().starts_with(b".")
+    let own = [STORE_FILE, LOG_FILE, INDEX_FILE, "store.new", LOG_NEW, INDEX_NEW, DRAFT_DIRECTORY];
+    own.iter().chain(&["lost+found", TAG_FILE]).any(|own| name == *own)
+        || name.as_encoded_bytes().starts_with(b".")
 }
 
 /// Tells backups that here is a cache, by the Cache Directory Tagging Specification. A store does not need

@@ -1,12 +1,15 @@
 //! Opening: creation, attaching, reading alone, and the limits that an opener asks for.
 //!
 //! From the lowest: `source` watches what a reader copied, `reader` opens for reading alone; `build` makes an
-//! empty store, `create` does where there is none, `anew` where there was one; `attach` joins its users, `limits`
-//! makes limits hold, `keep` looks after the files in use; `opened` has the order of all this.
+//! empty store, `create` does where there is none, `anew` where there was one; `attach` joins its users, `alone`
+//! keeps others from that; `change` decides on limits, `limits` makes them hold; `keep` looks after the files in
+//! use; `opened` has the order of all this.
 
+mod alone;
 mod anew;
 mod attach;
 mod build;
+mod change;
 mod create;
 mod keep;
 mod limits;
@@ -14,6 +17,7 @@ mod opened;
 mod reader;
 mod source;
 
+pub use alone::Alone;
 pub use keep::Keeper;
 pub use opened::{Opened, open};
 pub use source::SourceWatch;

@@ -15,9 +15,11 @@ use super::limits;
 use super::reader::read;
 use super::source::SourceWatch;
 use crate::config::OnDamage;
-use crate::directory::read_identity;
+use crate::directory::{OpeningLock, is_drafted, read_identity, settle_draft};
 use crate::error::{Error, ErrorKind, Result};
-use crate::request::{Opening, Request};
+use crate::format::LOG_FILE;
+use crate::format::identity::Identity;
+use crate::request::{Opening, Request, unusable};
 use crate::session::{Disk, Session, Settings};
 use crate::sync::Barrier;
 use crate::sys::space::FileSystem;
@@ -77,34 +79,83 @@ fn heals(request: &Request) -> bool {
 
 fn open_as_it_is(request: &Request, file_system: FileSystem, made: bool) -> Result<Found> {
     let mut opening = Opening::default();
-    // Creation may be under way or just done by another process: then there is a store after all.
-    let identity = match read_identity(request)? {
-        Some(identity) => identity,
-        None if creates(request) => {
-            opening.created = create(request, file_system).inspect_err(|_| {
-                if made {
-                    // Only if nothing is in it.
-                    let _ = request.files().remove_directory(&request.directory);
-                }
-            })?;
-            read_identity(request)?.ok_or_else(|| {
-                request.not_a_store("the store vanished while it was opened", "Try again.")
-            })?
+    loop {
+        let identity = match settled_identity(request)? {
+            Some(identity) => identity,
+            None => new_identity(request, file_system, &mut opening, made)?,
+        };
+        let found = begin(request, &identity, file_system, opening.clone());
+        if matches!(found, Ok(Found::BegunAnew(_))) {
+            return found;
         }
-        None => {
-            refuse_whole(request)?;
-            return Err(request.not_a_store(
-                "it holds no larder store",
-                "Check the path, or allow larder to create the store.",
-            ));
+        match read_identity(request) {
+            // Others have put new files in the place of the old ones meanwhile.
+            Ok(Some(now)) if now.store_id != identity.store_id => continue,
+            Ok(_) => return found,
+            Err(error) => return found.and(Err(error)),
         }
-    };
+    }
+}
+
+/// The identity of the store, if there is one, once no draft is left that somebody died with.
+fn settled_identity(request: &Request) -> Result<Option<Identity>> {
+    let identity = read_identity(request)?;
+    if identity.is_none() || request.options.read_only || !is_drafted(request) {
+        return Ok(identity);
+    }
+    let path = request.path(LOG_FILE);
+    loop {
+        let locks =
+            request.files().open_locks(&path, true).map_err(|error| unusable(&path, error))?;
+        let _lock = OpeningLock::acquire(&*locks, &path, request.options.lock_timeout)?;
+        if !locks.is_at(&path) {
+            continue; // Whoever had the lock has moved the new log there.
+        }
+        let identity = read_identity(request)?;
+        if let Some(identity) = &identity {
+            settle_draft(request, identity)?;
+        }
+        return Ok(identity);
+    }
+}
+
+/// The identity of a store that is created, here or by another process just now: there was none a moment ago.
+fn new_identity(
+    request: &Request,
+    file_system: FileSystem,
+    opening: &mut Opening,
+    made_directory: bool,
+) -> Result<Identity> {
+    if !creates(request) {
+        refuse_whole(request)?;
+        return Err(request.not_a_store(
+            "it holds no larder store",
+            "Check the path, or allow larder to create the store.",
+        ));
+    }
+    opening.created = create(request, file_system).inspect_err(|_| {
+        if made_directory {
+            // Only if nothing is in it.
+            let _ = request.files().remove_directory(&request.directory);
+        }
+    })?;
+    read_identity(request)?
+        .ok_or_else(|| request.not_a_store("the store vanished while it was opened", "Try again."))
+}
+
+/// The session in a store that there is.
+fn begin(
+    request: &Request,
+    identity: &Identity,
+    file_system: FileSystem,
+    mut opening: Opening,
+) -> Result<Found> {
     opening.not_applied = request.options.not_applied(&identity.geometry());
     let (store, attachment, source) = if request.options.read_only {
-        let (store, source) = read(request, &identity, &mut opening)?;
+        let (store, source) = read(request, identity, &mut opening)?;
         (store, None, source)
     } else {
-        match attach(request, &identity, file_system, &mut opening)? {
+        match attach(request, identity, file_system, &mut opening)? {
             Attached::To(store, attachment) => (store, Some(attachment), None),
             Attached::BegunAnew => {
                 return Ok(Found::BegunAnew("the store's epochs were used up".to_owned()));
@@ -120,9 +171,9 @@ fn open_as_it_is(request: &Request, file_system: FileSystem, made: bool) -> Resu
     };
     let session = Session::new(store, attachment, settings);
     let barrier = Arc::new(Barrier::default());
-    limits::apply(request, &session, &barrier, identity.clone())?;
+    opening.limits_kept = limits::apply(request, &session, &barrier, identity)?;
     let is_attached = session.attachment.is_some();
-    let keeper = is_attached.then(|| Keeper::new(request, identity, &session));
+    let keeper = is_attached.then(|| Keeper::new(request, identity.clone(), &session));
     Ok(Found::Store(Box::new(Opened { session, barrier, source, keeper, opening })))
 }
 

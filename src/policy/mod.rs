@@ -7,15 +7,17 @@
 //! expired is swept and dead space is compacted.
 //!
 //! `facts` has the numbers, `expiry` says how much may have expired and was not found yet, `segments` plans,
-//! and `records` judges what a walk meets.
+//! and `records` judges what a walk meets; `kept` chooses where a store is copied and not all of it has room.
 
 mod expiry;
 mod facts;
+mod kept;
 mod records;
 mod segments;
 
 pub use expiry::sweep_due;
 pub use facts::{SegmentFacts, StoreFacts};
+pub use kept::{Kept, OldSegment, Room, Since, batches};
 pub use records::{Judgement, RecordFacts, is_budget_spent, judge};
 pub use segments::{
     LOW_WATER, Need, Plan, is_main_in_few, may_evict_until, not_swept, pace, plan, sweep_for_room,

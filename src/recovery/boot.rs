@@ -4,7 +4,7 @@
 use std::io;
 
 use super::steps::{Shared, recover};
-use crate::config;
+use crate::capacity;
 use crate::directory::{
     Disorder, INDEX_NEW, IndexFile, OpeningLock, begin_recovery, disorder, is_any_attached,
     is_of_this_boot, map, open_index, open_log, origin, write_header, write_origin,
@@ -129,19 +129,19 @@ pub fn recover_private(identity: &Identity, store: &Store) -> Result<()> {
 /// Makes the log as long as its limit says, and allocates what recovery writes of it.
 fn back_log(log: &dyn DiskFile, identity: &Identity) -> io::Result<()> {
     let geometry = identity.geometry();
-    let first_index = config::first_index_bytes(&geometry);
-    let segments = config::segments_within(&geometry, identity.limits.max_bytes, first_index);
+    let first_index = capacity::first_index_bytes(&geometry);
+    let segments = capacity::segments_within(&geometry, identity.limits.max_bytes, first_index);
     if log.length()? < geometry.log_bytes(segments) {
         log.set_length(geometry.log_bytes(segments))?;
     }
     // The file is longer where the limit was lowered: the rows of all its segments are looked at.
-    let rows = config::segments_in(&geometry, log.length()?);
+    let rows = capacity::segments_in(&geometry, log.length()?);
     log.allocate(0, ROWS_OFFSET + rows * ROW_BYTES)
 }
 
 /// Allocates all of the index; its length.
 fn back_index(index: &dyn DiskFile, geometry: &Geometry) -> io::Result<u64> {
-    let first = config::first_index_bytes(geometry);
+    let first = capacity::first_index_bytes(geometry);
     let length = index.length()?.max(first) / PAGE_BYTES * PAGE_BYTES;
     index.extend(0, length)?;
     Ok(length)
@@ -164,7 +164,7 @@ fn new_index(request: &Request, identity: &Identity) -> Result<SharedFile> {
     let beside = request.path(INDEX_NEW);
     let file = request.files().make(&beside, &request.rights(INDEX_FILE)).map_err(io)?;
     let geometry = identity.geometry();
-    file.extend(0, config::first_index_bytes(&geometry)).map_err(io)?;
+    file.extend(0, capacity::first_index_bytes(&geometry)).map_err(io)?;
     let store = map(request, geometry, file.clone(), file, Access::Shared)?;
     write_header(&store.words, WordAt::index, control::INDEX_MAGIC, identity.store_id);
     store.words.store(WordAt::index(control::CREATED.offset()), 1);

@@ -211,7 +211,7 @@ fn extents(store: &Store) -> Vec<Extent> {
         Some(Extent { generation_low, length, is_lost: false })
     };
     let lost = Extent { is_lost: true, ..Extent::default() };
-    let count = crate::config::segments_in(geometry, in_file + geometry.segment_bytes() - 1);
+    let count = crate::capacity::segments_in(geometry, in_file + geometry.segment_bytes() - 1);
     (0..count as u16).map(|id| of(SegmentId::new(id)).unwrap_or(lost)).collect()
 }
 

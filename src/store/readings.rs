@@ -3,7 +3,7 @@
 //! Nothing here locks or changes anything. A reading is a word or two, decoded and checked: even if a
 //! word is damaged, the answer is one that the caller can go on with.
 
-use crate::config;
+use crate::capacity;
 use crate::format::address::{Lsn, SegmentId};
 use crate::format::control::{self, Geometry};
 use crate::format::intent::WordAt;
@@ -107,14 +107,14 @@ impl<W: Words> Store<W> {
 
     /// How many those are.
     pub fn segment_count(&self) -> u16 {
-        config::segments_in(&self.geometry, self.words.log_bytes()) as u16
+        capacity::segments_in(&self.geometry, self.words.log_bytes()) as u16
     }
 
     /// Segments that the limit allows beside an index of its present size.
     pub fn segments_allowed(&self) -> u64 {
         let granted = self.load(control::INDEX_GRANTED);
-        config::segments_within(&self.geometry, self.load(control::MAX_BYTES), granted)
-            .min(config::segments_limit(&self.geometry))
+        capacity::segments_within(&self.geometry, self.load(control::MAX_BYTES), granted)
+            .min(capacity::segments_limit(&self.geometry))
     }
 
     /// The active segment of a queue: the one that takes its new chunks.
@@ -129,7 +129,7 @@ impl<W: Words> Store<W> {
 
     /// Bytes that segments and index may take together.
     pub fn share(&self) -> u64 {
-        config::share_bytes(&self.geometry, self.load(control::MAX_BYTES))
+        capacity::share_bytes(&self.geometry, self.load(control::MAX_BYTES))
     }
 
     /// Bytes that segments and index were granted together.

@@ -97,6 +97,13 @@ impl Process {
         self.child.wait().unwrap();
     }
 
+    /// Waits for its end; whether it was a success.
+    pub fn ends_well(mut self) -> bool {
+        self.input = None;
+        while self.hear().is_some() {}
+        self.child.wait().unwrap().success()
+    }
+
     /// Waits for its end, which must be a success. Returns what it said until then.
     pub fn finish(mut self) -> Vec<String> {
         self.input = None;

@@ -52,10 +52,10 @@ fn limits_that_an_existing_store_cannot_meet_leave_it_as_it_was() {
     let (_dir, path) = directory();
     let cache = small().open(&path).unwrap();
     cache.insert("k", "v").unwrap();
-    let error = FileCache::builder().max_bytes(1 << 19).open(&path).unwrap_err();
-    expect(error, ErrorKind::InvalidOption, &path, "at least");
-    let error = FileCache::builder().max_bytes(1 << 40).open(&path).unwrap_err();
-    expect(error, ErrorKind::InvalidOption, &path, "at most");
+    for (bytes, words) in [(1 << 19, "max_bytes from "), (1 << 40, "relimit")] {
+        let builder = FileCache::builder().max_bytes(bytes).strict_limits(true);
+        expect(builder.open(&path).unwrap_err(), ErrorKind::InvalidOption, &path, words);
+    }
     assert_eq!(FileCache::open(&path).unwrap().stats().max_bytes, 5 << 19);
     assert_eq!(cache.get("k").as_deref(), Some(&b"v"[..]));
 }

@@ -249,7 +249,8 @@ pub fn limited(directory: &Path, which: u64) {
         }
         // The index stays as it was: a page.
         assert!(cache.len() > 300, "{:?}", cache.stats());
-        let error = builder().max_bytes(32 << 20).open(&store).unwrap_err();
+        let builder = builder().max_bytes(32 << 20).strict_limits(true);
+        let error = builder.open(&store).unwrap_err();
         assert_is_clear(&error);
         assert_eq!(error.kind(), ErrorKind::Io, "{error}");
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use larder::{Durability, ErrorKind, FileCache};
 
-use crate::common::{check, disk, value};
+use crate::common::{check, disk, fast_directory, value};
 
 fn fill(cache: &FileCache, keys: u64, length: usize) {
     for key in 0..keys {
@@ -72,27 +72,124 @@ fn a_lowered_limit_on_entries_holds_before_open_returns() {
 }
 
 #[test]
-fn a_limit_too_low_or_too_high_for_the_store_is_refused_and_names_one_that_works() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("cache");
-    let cache = FileCache::builder().max_bytes(16 << 20).open(&path).unwrap();
-    fill(&cache, 100, 100);
-    for (asked, word) in [(1 << 20, "at least "), (1 << 40, "at most ")] {
-        let error = FileCache::builder().max_bytes(asked).open(&path).unwrap_err();
+fn a_limit_out_of_reach_is_kept_and_told_and_refused_only_to_those_who_insist() {
+    for (made, asked) in [(Some(4 << 20), 2 << 30), (Some(64 << 20), 4 << 20), (None, 32 << 20)] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("cache");
+        let first = FileCache::builder();
+        let first = made.map_or(first.clone(), |made| first.max_bytes(made));
+        let cache = first.open(&path).unwrap();
+        let has = cache.stats().max_bytes;
+        fill(&cache, 100, 100);
+        drop(cache);
+        let builder = FileCache::builder().max_bytes(asked).max_entries(50);
+        let error = builder.clone().strict_limits(true).open(&path).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidOption);
-        let message = error.to_string();
-        let named: u64 = message
-            .split(word)
-            .nth(1)
-            .and_then(|rest| rest.split([' ', ',']).next())
-            .unwrap_or_else(|| panic!("{message}"))
-            .parse()
-            .unwrap();
-        if asked < named {
-            drop(FileCache::builder().max_bytes(named).open(&path).unwrap());
+        assert_eq!(FileCache::open(&path).unwrap().len(), 100, "refused, and changed");
+        // A service whose configuration was changed, and that is started again and again.
+        for _ in 0..3 {
+            let cache = builder.open(&path).unwrap();
+            let kept = cache.opening().limits_kept.clone().unwrap();
+            assert_eq!((kept.kind, &kept.reason), (ErrorKind::InvalidOption, &error.to_string()));
+            assert_eq!((cache.stats().max_bytes, cache.len()), (has, 50), "what can be had is set");
+            cache.insert("key", "value").unwrap();
+        }
+        // Any limit that is named can be had.
+        let kept = builder.open(&path).unwrap().opening().limits_kept.clone().unwrap();
+        let (low, high) = (*kept.max_bytes.start(), *kept.max_bytes.end());
+        assert!(!kept.max_bytes.contains(&asked) && kept.max_bytes.contains(&has));
+        for word in [low.to_string(), high.to_string(), "relimit".to_owned()] {
+            assert!(kept.reason.contains(&word), "{}", kept.reason);
+        }
+        for limit in [low, high, has] {
+            let cache = FileCache::builder().max_bytes(limit).strict_limits(true).open(&path);
+            assert_eq!(cache.unwrap().stats().max_bytes, limit);
         }
     }
-    assert_eq!(cache.len(), 100);
+}
+
+#[test]
+fn what_only_a_new_store_can_have_is_not_passed_over_in_silence() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("cache");
+    let builder = FileCache::builder().max_bytes(8 << 20).segment_size(64 << 10).max_processes(4);
+    drop(builder.open(&path).unwrap());
+    for (option, other) in [
+        ("segment_size", builder.clone().segment_size(128 << 10)),
+        ("max_processes", builder.clone().max_processes(5)),
+    ] {
+        let cache = other.open(&path).unwrap();
+        assert!(cache.opening().not_applied.as_ref().unwrap().contains(option));
+        let error = other.strict_limits(true).open(&path).unwrap_err();
+        assert!(error.to_string().contains(option), "{error}");
+    }
+    assert_eq!(builder.strict_limits(true).open(&path).unwrap().opening().limits_kept, None);
+}
+
+/// Asks for 8 MiB where that cannot be had now: 16 MiB stay, in memory and on the disk.
+fn lowering_fails(path: &std::path::Path, others: &FileCache) {
+    let lower = FileCache::builder().max_bytes(8 << 20).lock_timeout(Duration::from_millis(200));
+    let taken = disk(path);
+    assert!(taken > 8 << 20);
+    let error = lower.clone().strict_limits(true).open(path).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Busy, "{error}");
+    let cache = lower.open(path).unwrap();
+    let kept = cache.opening().limits_kept.clone().unwrap();
+    assert_eq!((kept.kind, kept.reason), (ErrorKind::Busy, error.to_string()));
+    for handle in [others, &cache, &FileCache::open(path).unwrap()] {
+        assert_eq!(handle.stats().max_bytes, 16 << 20);
+        assert_eq!(handle.opening().limits_kept.is_some(), std::ptr::eq(handle, &cache));
+    }
+    assert!(disk(path) <= 16 << 20);
+    for key in 50_000..70_000u64 {
+        others.insert(key.to_le_bytes(), value(key, 1, 1000)).unwrap();
+    }
+    assert!(disk(path) <= 16 << 20 && disk(path) > 12 << 20, "{} bytes of disk", disk(path));
+    assert!(others.verify().unwrap().is_sound());
+}
+
+#[test]
+fn in_memory_a_limit_that_others_keep_from_being_lowered_stays_as_it_was() {
+    let dir = fast_directory();
+    let path = dir.path().join("cache");
+    let first = FileCache::builder().max_bytes(16 << 20).open(&path).unwrap();
+    fill(&first, 20_000, 1000);
+    lowering_fails(&path, &first);
+    drop(first);
+    let cache = FileCache::open(&path).unwrap();
+    assert_eq!(cache.stats().max_bytes, 16 << 20, "after it was closed");
+    drop(cache);
+    let cache = FileCache::builder().max_bytes(8 << 20).strict_limits(true).open(&path).unwrap();
+    assert!(disk(&path) <= 8 << 20 && cache.stats().max_bytes == 8 << 20);
+}
+
+#[test]
+fn a_limit_that_views_keep_from_being_lowered_stays_as_it_was() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("cache");
+    let first = FileCache::builder().max_bytes(16 << 20).open(&path).unwrap();
+    // A view in each segment that there may be views in.
+    let mut views = Vec::new();
+    for key in 0..16_000u64 {
+        first.insert(key.to_le_bytes(), value(key, 1, 1000)).unwrap();
+        if key % 150 == 0 {
+            views.extend(first.view(key.to_le_bytes()));
+        }
+    }
+    let lower = FileCache::builder().max_bytes(first_in_place(&path)).strict_limits(true);
+    let error = lower.open(&path).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Busy, "{error}");
+    assert_eq!(first.stats().max_bytes, 16 << 20);
+    assert_eq!(FileCache::open(&path).unwrap().stats().max_bytes, 16 << 20);
+    assert!(first.verify().unwrap().is_sound());
+    drop(views);
+    lower.open(&path).unwrap();
+}
+
+/// The lowest limit that a store can be brought to.
+fn first_in_place(path: &std::path::Path) -> u64 {
+    let told = FileCache::builder().max_bytes(1).open(path).unwrap();
+    *told.opening().limits_kept.as_ref().unwrap().max_bytes.start()
 }
 
 #[test]

@@ -31,6 +31,8 @@ mod processes;
 mod read_only;
 mod reader;
 mod real_power;
+mod relimit;
+mod relimit_stopped;
 mod replay;
 mod roles;
 #[cfg(target_arch = "x86_64")]

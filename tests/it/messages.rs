@@ -183,7 +183,7 @@ fn an_index_that_is_missing_asks_for_the_opener_that_can_make_it_anew() {
     let cache = place.open();
     fs::remove_file(place.file("index")).unwrap();
     let error = refused(&small(), place.path());
-    expect(error, ErrorKind::Busy, place.path(), &["index was missing", "let them go"]);
+    expect(error, ErrorKind::Busy, place.path(), &["index was missing", "Let them go"]);
     drop(cache);
     assert!(place.open().opening().began_anew.is_some());
 }

@@ -38,6 +38,8 @@ fn a_child_plays_its_role() {
         "moved about" => crate::surroundings::moved_about(directory),
         "late filler" => crate::waiting::late_filler(directory),
         "ending" => crate::surroundings::ending(directory),
+        "limits killed" => crate::relimit_stopped::killed_in_place(directory, seed),
+        "relimit killed" => crate::relimit_stopped::killed(directory, seed),
         "power load" => crate::real_power::load(directory, seed),
         #[cfg(target_arch = "x86_64")]
         "stepped" => crate::steps::stepped(directory),

@@ -4,6 +4,7 @@ pub mod compact;
 pub mod get;
 pub mod ls;
 pub mod put;
+pub mod relimit;
 pub mod rm;
 pub mod stat;
 pub mod verify;

@@ -37,6 +37,28 @@ fn what_is_put_is_got_listed_and_removed() {
 }
 
 #[test]
+fn a_cache_gets_limits_that_its_files_are_not_cut_for() {
+    let store = Fixture::new();
+    let at = store.at();
+    let done = run(&["relimit", at, "--max-bytes", "4GiB", "--max-entries", "9"]);
+    assert_eq!(done.text(), "2 entries copied, 0 left out.\n");
+    let stats = store.cache().stats();
+    assert_eq!((stats.max_bytes, stats.max_entries), (4 << 30, 9));
+    let done = run(&["--json", "relimit", at, "--segment-size", "1MiB"]);
+    assert_eq!(done.json(), [json!({"entries": 2, "left_out": 0})]);
+    let cache = store.cache();
+    assert_eq!((cache.stats().segment_bytes, cache.stats().max_bytes), (1 << 20, 4 << 30));
+    assert_eq!(cache.get("b").as_deref(), Some(&b"two"[..]));
+    // Not while it is in use, and not for what cannot be.
+    let busy = run(&["relimit", at, "--max-bytes", "1GiB"]);
+    assert!(busy.code == 4 && busy.error.contains("use the store"), "{busy:?}");
+    drop(cache);
+    assert_eq!(run(&["relimit", at, "--max-bytes", "much"]).code, 2);
+    assert_eq!(run(&["relimit", at, "--max-bytes", "1kB"]).code, 4);
+    assert_eq!(run(&["ls", at]).text().lines().count(), 2);
+}
+
+#[test]
 fn values_come_from_argument_file_or_input_and_go_to_a_file() {
     let store = Fixture::new();
     let at = store.at();

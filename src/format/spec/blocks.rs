@@ -11,7 +11,7 @@ use crate::format::lock::{PROCESS_LIMIT, ProcessId};
 use crate::format::page::PageId;
 use crate::format::segment::*;
 use crate::format::walk::{Purpose, WALK_END, WalkWord};
-use crate::format::{FORMAT_VERSION, INDEX_FILE, LOG_FILE, STORE_FILE};
+use crate::format::{DRAFT_DIRECTORY, FORMAT_VERSION, INDEX_FILE, LOG_FILE, STORE_FILE, TAG_FILE};
 use crate::session::counters::{COUNTS, Count};
 
 /// What a reader needs of them.
@@ -45,6 +45,8 @@ fn files() -> Vec<Table> {
             ("identity file", STORE_FILE.to_owned()),
             ("log file", LOG_FILE.to_owned()),
             ("index file", INDEX_FILE.to_owned()),
+            ("draft directory", DRAFT_DIRECTORY.to_owned()),
+            ("tag file", TAG_FILE.to_owned()),
             ("store magic", text(&STORE_MAGIC)),
             ("log magic", text(&LOG_MAGIC.to_le_bytes())),
             ("index magic", text(&INDEX_MAGIC.to_le_bytes())),

@@ -86,7 +86,7 @@ fn a_disk_that_gives_nothing_more_makes_puts_evict_and_reads_go_on() {
 }
 
 #[test]
-fn a_limit_whose_lowering_failed_halfway_holds_after_the_next_opening() {
+fn a_limit_whose_lowering_failed_halfway_stays_as_it_was() {
     let dir = fast_directory();
     let path = dir.path().join("cache");
     let builder = || FileCache::builder().max_processes(4);
@@ -100,18 +100,24 @@ fn a_limit_whose_lowering_failed_halfway_holds_after_the_next_opening() {
         (call.number == libc::SYS_fallocate && call.arguments[1] != 0).then_some(libc::EIO)
     };
     // On tmpfs, a hole is as good as on a disk while nobody reads it.
-    let lowered = || builder().max_bytes(4 << 20).max_entries(100).open(&path).map(|_| ());
-    let error = match inject::run(3, decide, lowered) {
+    let lower = || builder().max_bytes(4 << 20).max_entries(100).strict_limits(true);
+    let error = match inject::run(3, decide, || lower().open(&path).map(|_| ())) {
         Ok(result) => result.unwrap().unwrap_err(),
         Err(error) => return println!("skipped: the kernel lets no filter ask ({error})"),
     };
     assert_is_clear(&error);
     assert!(disk(&path) > 4 << 20, "the test wants the lowering to fail");
-    // Whoever opens it next, without a word about limits, goes on with that.
+    // What went is counted, and there is room again.
     let cache = builder().open(&path).unwrap();
-    assert!(disk(&path) <= 4 << 20, "{} bytes of disk", disk(&path));
-    assert_eq!(cache.len(), 100);
-    assert_eq!(cache.stats().evictions - entries_gone_before(&cache, entries), entries - 100);
+    let stats = cache.stats();
+    assert_eq!((stats.max_bytes, stats.max_entries), (8 << 20, u64::MAX));
+    assert_eq!(stats.evictions - entries_gone_before(&cache, entries), entries - cache.len());
+    put(&cache, 0, 2000, ErrorKind::Full);
+    assert!(cache.len() > 1500 && disk(&path) <= 8 << 20, "{} bytes of disk", disk(&path));
+    assert!(cache.verify().unwrap().is_sound());
+    drop(cache);
+    let cache = lower().open(&path).unwrap();
+    assert!(disk(&path) <= 4 << 20 && cache.len() == 100, "{} bytes of disk", disk(&path));
 }
 
 #[test]

@@ -75,6 +75,7 @@ impl Tour {
             .environment(system.environment())
             .lock_timeout(patience)
             .on_damage(OnDamage::BeginAnew)
+            .strict_limits(true)
     }
 
     /// The builder of a new store.

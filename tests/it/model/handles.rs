@@ -2,12 +2,10 @@
 
 use larder::{Builder, ErrorKind, FileCache};
 use proptest::prelude::*;
-use proptest::test_runner::TestCaseError;
 
 use super::operations::{KEYS, Key, Limits, MANY, Read, name};
 use super::oracle::Checked;
-use super::player::{HANDLES, Player, fault};
-use crate::common;
+use super::player::{HANDLES, Player, fault, largest};
 
 impl Player {
     /// Every key in every way, the length, and the iteration.
@@ -86,29 +84,55 @@ impl Player {
         Ok(())
     }
 
-    /// One more handle, perhaps with other limits.
+    /// One more handle, perhaps with other limits. Those that cannot be had leave the old ones.
     pub(super) fn open(&mut self, limits: Limits) -> Checked {
         if self.handles.len() == HANDLES {
             self.handles.remove(0);
         }
         let builder = self.limited(limits);
         let others = !self.handles.is_empty() || !self.views.is_empty();
-        let handle = match builder.open(self.path()) {
-            Ok(handle) => handle,
-            // Lowered on tmpfs, or under views, while others use the store.
-            Err(error) if error.kind() == ErrorKind::Busy && others && limits.bytes.is_some() => {
-                self.over = true;
-                self.builder().open(self.path()).map_err(fault("opening after Busy"))?
-            }
-            Err(error) => return Err(TestCaseError::fail(format!("opening: {error}"))),
-        };
+        let (before, ttl_ms) = (self.stats.clone(), self.ttl_ms);
+        let handle = builder.open(self.path()).map_err(fault("opening"))?;
         prop_assert!(!handle.opening().created && handle.opening().began_anew.is_none());
+        let stats = handle.stats();
+        if let Some(kept) = &handle.opening().limits_kept {
+            // Lowered on tmpfs, or under views, while others use the store.
+            let may_be = kept.kind == ErrorKind::Busy && others && limits.bytes.is_some();
+            prop_assert!(may_be, "{:?}", kept);
+            let old = (before.max_bytes, before.max_entries, before.time_to_live_ms);
+            prop_assert_eq!((stats.max_bytes, stats.max_entries, stats.time_to_live_ms), old);
+            self.ttl_ms = ttl_ms;
+        } else if let Some(number) = limits.bytes {
+            prop_assert_eq!(stats.max_bytes, self.form.max_bytes(number));
+        }
         self.handles.push(handle);
         self.current = self.handles.len() - 1;
         self.refresh();
-        self.over &= common::disk(&self.path()) > self.stats.max_bytes;
         let cache = self.cache();
         self.compare_all(&cache)
+    }
+
+    /// All handles are closed, and the store is copied into new files.
+    pub(super) fn relimit(&mut self, limits: Limits, larger: bool) -> Checked {
+        if !self.handles.is_empty() {
+            let busy = self.builder().relimit(self.path()).map_err(|error| error.kind());
+            prop_assert_eq!(busy, Err(ErrorKind::Busy));
+        }
+        self.views.clear();
+        self.handles.clear();
+        let segment = if larger { 128 << 10 } else { 64 << 10 };
+        // Where there is to be room for everything there is some for the largest value, too.
+        let least = if self.form.roomy { self.stats.segment_bytes } else { 0 };
+        let builder = self.limited(limits).segment_size(least.max(segment));
+        let done = builder.relimit(self.path()).map_err(fault("a copy into new files"))?;
+        let handle = self.builder().open(self.path()).map_err(fault("opening it"))?;
+        prop_assert!(!handle.opening().created && !handle.opening().other_boot);
+        prop_assert!(done.entries <= handle.len() && handle.len() <= self.oracle.most());
+        self.largest = largest(&handle);
+        self.handles.push(handle);
+        self.current = 0;
+        self.refresh();
+        self.compare_all(&self.cache())
     }
 
     /// Options with the limits that a form allows.
@@ -150,7 +174,6 @@ impl Player {
         let handle = self.limited(limits).open(self.path()).map_err(fault("a restart"))?;
         prop_assert_eq!(handle.opening().other_boot, boots);
         prop_assert!(handle.opening().began_anew.is_none());
-        self.over = false;
         self.handles.push(handle);
         self.current = 0;
         self.refresh();

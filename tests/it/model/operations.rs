@@ -109,6 +109,8 @@ pub enum Op {
     ReadOnly,
     /// All are dropped, and the store is opened with other limits, perhaps as after another boot.
     Restart(Limits, bool),
+    /// All are dropped, and the store is copied into new files with other limits, perhaps with larger segments.
+    Relimit(Limits, bool),
 }
 
 fn length() -> impl Strategy<Value = Length> {
@@ -185,6 +187,7 @@ pub fn operation(crowds: bool) -> impl Strategy<Value = Op> {
         1 => Just(Op::Reopen),
         1 => Just(Op::ReadOnly),
         1 => (limits(), any::<bool>()).prop_map(|(l, b)| Op::Restart(l, b)),
+        1 => (limits(), any::<bool>()).prop_map(|(l, b)| Op::Relimit(l, b)),
     ]
 }
 

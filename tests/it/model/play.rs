@@ -71,6 +71,7 @@ impl Player {
                 self.compare_reader(&reader.map_err(fault("a reader"))?)
             }
             Op::Restart(limits, boots) => self.restart(limits, boots),
+            Op::Relimit(limits, larger) => self.relimit(limits, larger),
         }
     }
 }

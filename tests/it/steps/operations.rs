@@ -92,6 +92,7 @@ pub fn operations(random: &mut Random) -> [Vec<Operation>; 2] {
             12,
         )
         .puts(184..185, 1),
+        operation("a lowered limit", &[open, fill, "close"], &["open 6 1"], 4).loses(6),
         operation("expiry", &[open, fill, "brief 20 26 1 40"], &["maintain"], 4),
     ];
     let mut both = [short, long];

@@ -11,6 +11,7 @@ pub const FLOORS: &[(&str, u32)] = &[
     // The door to the operating system, limits and errors: errors lowest.
     ("error", 20),
     ("sys", 21),
+    ("capacity", 20),
     ("config", 22),
     ("split", 29),
     ("transaction", 30),
@@ -39,10 +40,13 @@ pub const ORDERS: &[(&str, &[&str])] = &[
         "src/cache",
         &[
             "fills", "process", "lookup", "stages", "builder", "handle", "get", "put", "view",
-            "iter", "many", "fill", "report",
+            "iter", "many", "fill", "report", "relimit",
         ],
     ),
-    ("src/directory", &["lock", "identity", "header", "files", "order", "limits", "users"]),
+    (
+        "src/directory",
+        &["lock", "identity", "header", "draft", "files", "order", "limits", "users"],
+    ),
     ("src/entries", &["locate", "release", "duplicates", "publish", "growth", "unpublished"]),
     (
         "src/format",
@@ -69,9 +73,12 @@ pub const ORDERS: &[(&str, &[&str])] = &[
     ),
     (
         "src/open",
-        &["source", "reader", "build", "create", "anew", "attach", "limits", "keep", "opened"],
+        &[
+            "source", "reader", "build", "create", "anew", "attach", "alone", "change", "limits",
+            "keep", "opened",
+        ],
     ),
-    ("src/policy", &["facts", "expiry", "records", "segments"]),
+    ("src/policy", &["facts", "expiry", "records", "segments", "kept"]),
     (
         "src/reclaim",
         &[
