@@ -53,6 +53,21 @@ fn end_clear(session: &Session, block: u64) -> Result<()> {
     })
 }
 
+/// Collects an entry at least that nobody can read any more, cleared or an older version of its key; `false` if
+/// there is none. Goes over the index until it finds one: so all calls together go over it once.
+pub fn collect_unreadable(session: &Session) -> Result<bool> {
+    let entries = || session.store.load(control::ENTRIES);
+    let before = entries();
+    for step in [clear_step, duplicate_step] {
+        while !step(session)? {
+            if entries() < before {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(entries() < before)
+}
+
 /// Decides the duplicates of the next page; `true` if there are none left.
 pub fn duplicate_step(session: &Session) -> Result<bool> {
     let words = &session.store.words;

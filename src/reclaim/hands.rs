@@ -4,6 +4,7 @@
 //! A hand is led past dead records ahead of time, a few with each put, so that no single eviction has a
 //! long stretch of them to pass.
 
+use super::clear::collect_unreadable;
 use super::facts::Facts;
 use super::permit::may_evict_for_entries;
 use super::plans::carry_out;
@@ -59,7 +60,7 @@ pub fn evict_one(session: &Session, writer: &mut Writer) -> Result<bool> {
             return Ok(true);
         }
     }
-    if collect_one(session, writer)? {
+    if collect_unreadable(session)? || collect_one(session, writer)? {
         return Ok(true);
     }
     let mut search = Search::default();

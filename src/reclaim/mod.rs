@@ -7,8 +7,8 @@
 //! gathers the numbers, `permit` says whether something live may go; `mending` mends damaged words and `repair`
 //! counts anew what damage made wrong; `moves` holds copies back until the barrier allows them to be named; `walks`
 //! begins, takes over and ends a walk, `records` deals with one record, `step` with the next one; `plans`
-//! begins what the policy says. `hands` evicts where entries are at their limit, `clear` collects what a
-//! clear left; `upkeep` is a put's share and `maintain`, `room` makes room at once, `first` makes some
+//! begins what the policy says. `clear` collects what a clear and another boot left, `hands` evicts where
+//! entries are at their limit; `upkeep` is a put's share and `maintain`, `room` makes room at once, `first` makes some
 //! after another boot.
 
 mod clear;

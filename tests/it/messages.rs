@@ -250,8 +250,13 @@ fn a_limit_that_others_keep_from_being_lowered_says_who_has_to_let_go() {
     for key in 0..3000u64 {
         cache.insert(key.to_le_bytes(), [7; 1000]).unwrap();
     }
-    let error = refused(&small().max_bytes(2 << 20), place.path());
-    expect(error, ErrorKind::Busy, &place.file("log"), &["tmpfs", "Let the others close it"]);
+    let smaller = || small().max_bytes(2 << 20);
+    let error = refused(&smaller().strict_limits(true), place.path());
+    expect(error, ErrorKind::Busy, &place.file("log"), &["tmpfs", "Let them close it"]);
+    let other = smaller().open(place.path()).unwrap();
+    let kept = other.opening().limits_kept.as_ref().unwrap();
+    assert_eq!(kept.kind, ErrorKind::Busy);
+    assert!(kept.reason.contains("Let them close it"), "{}", kept.reason);
 }
 
 #[test]
