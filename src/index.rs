@@ -107,6 +107,7 @@ impl<'a, W: Words> Index<'a, W> {
     /// more if the page of the key changed while it looked.
     #[inline]
     pub fn find<T>(&self, hash: u64, mut visit: impl FnMut(Found) -> Option<T>) -> Option<T> {
+        let mut seen = self.words.load(control::PAGES.first());
         let mut page = self.page_of(hash)?;
         loop {
             let groups = self.groups(hash, page);
@@ -117,11 +118,17 @@ impl<'a, W: Words> Index<'a, W> {
                     return Some(answer);
                 }
             }
-            let now = self.page_of(hash)?;
-            if now == page {
+            // Nearly always the very same word.
+            let now = self.words.load(control::PAGES.first());
+            if now == seen {
                 return None;
             }
-            page = now;
+            seen = now;
+            let moved_to = self.page_of(hash)?;
+            if moved_to == page {
+                return None;
+            }
+            page = moved_to;
         }
     }
 

@@ -1,6 +1,6 @@
 //! The transaction: how several words change as one, though any process may die at any instruction.
 //!
-//! A change is a list of at most twenty words with their new absolute values, or one split of an
+//! A change is a list of words with their new absolute values, or one split of an
 //! index page. It goes through the lock word `L`:
 //!
 //! 1. `FREE -> HELD`: the holder looks whether all is still as it was when it prepared. Nothing
@@ -28,17 +28,22 @@ use crate::format::page::PageId;
 use crate::split::split;
 use crate::sys::words::Words;
 
+/// The most words that a transaction of this version changes: fewer than an intent has room for, since it takes
+/// time to clear them all.
+const CHANGES_LIMIT: usize = 14;
+const _: () = assert!(CHANGES_LIMIT <= INTENT_WORDS);
+
 /// The words that a transaction is to store: each word once, with its newest value.
 #[derive(Clone, Copy, Debug)]
 pub struct Changes {
     /// Offsets and values by turns, as in an intent.
-    pairs: [[u64; 2]; INTENT_WORDS],
+    pairs: [[u64; 2]; CHANGES_LIMIT],
     count: usize,
 }
 
 impl Default for Changes {
     fn default() -> Self {
-        Self { pairs: [[0; 2]; INTENT_WORDS], count: 0 }
+        Self { pairs: [[0; 2]; CHANGES_LIMIT], count: 0 }
     }
 }
 
@@ -76,7 +81,7 @@ impl Changes {
 
     #[inline]
     fn push(&mut self, at: WordAt, value: u64) {
-        debug_assert!(self.count < INTENT_WORDS, "a transaction of too many words");
+        debug_assert!(self.count < CHANGES_LIMIT, "a transaction of too many words");
         if let Some(free) = self.pairs.get_mut(self.count) {
             *free = [at.raw(), value];
             self.count += 1;
@@ -85,7 +90,7 @@ impl Changes {
 
     /// Whether `more` words still fit.
     pub fn has_room(&self, more: usize) -> bool {
-        self.count + more <= INTENT_WORDS
+        self.count + more <= CHANGES_LIMIT
     }
 
     /// Whether there is nothing to store.

@@ -93,8 +93,8 @@ LABELS = {0x0C0: 0x4D6, 0x0C8: 0x3A9, 0x0D8: 0x293, 0x110: 0x7E5}
 
 def value_of(word, label):
     """The value of one copy, or None if its check fails."""
-    value = word & (1 << 53) - 1
-    return value if value % 2039 ^ label == word >> 53 else None
+    whole = (word * 0x94D049BB133111EB & MASK) >> 53 == label
+    return word & (1 << 53) - 1 if whole else None
 
 
 class Store:

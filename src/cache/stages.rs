@@ -114,7 +114,8 @@ impl Process {
     }
 
     /// Writes a record and publishes it, in a queue that is named or in the one that it belongs in.
-    #[inline]
+    // Never: the stages are inlined here, where they are needed once.
+    #[inline(never)]
     fn write_and_publish(
         &self,
         writer: &mut Writer,

@@ -21,8 +21,9 @@ pub struct Backed(u64);
 pub fn grow(session: &Session, backed: &mut Backed) -> Result<bool> {
     let store = &session.store;
     loop {
+        let stored = store.words.checked(control::PAGES);
         let pages = store.index().pages();
-        if store.words.checked(control::PAGES) != Some(pages) {
+        if stored != Some(pages) {
             repair_page_count(session)?;
         }
         if !wants_split(store.load(control::ENTRIES), pages)

@@ -1,10 +1,10 @@
 //! Words with a check: those of the control block and the segment table that a read depends on.
 //!
-//! The value is in bits 0..53, the check in bits 53..64. The check is the value's remainder by 2039, xor a
-//! label that tells one such word from another. A flipped bit of the value changes the remainder, for no
-//! power of two is a multiple of 2039, and so do two: no two powers below 2^1019 have a sum or a difference
-//! that is one. (Such checks are known as residue codes: H. L. Garner, "Error codes for arithmetic
-//! operations", 1966.)
+//! The value is in bits 0..53, the check in bits 53..64. A word is whole if the top 11 bits of its product with a
+//! factor are the word's label, which tells one such word from another. A flipped bit changes the product by
+//! the factor times a power of two, two flipped bits by a sum or a difference of two such: the factor is one of
+//! which all these are at least 2^53, and at most 2^64 - 2^53, modulo 2^64, so that the top bits change. (It is
+//! one of those of splitmix64. A test tries all pairs.)
 //!
 //! Such a word stands twice, on two pages. The first copy counts if it passes its check, else the second. The
 //! second is stored first, so that it is never the older one.
@@ -13,8 +13,13 @@ use super::intent::WordAt;
 
 /// Bits of the value.
 pub const VALUE_BITS: u32 = 53;
-/// The check is a remainder by this.
-pub const CHECK_MODULUS: u64 = 2039;
+/// What a word is multiplied with.
+pub const CHECK_FACTOR: u64 = 0x94D0_49BB_1331_11EB;
+/// Its inverse modulo 2^11.
+const INVERSE: u64 = 0x6c3;
+const _: () = assert!(CHECK_FACTOR.wrapping_mul(INVERSE) % (1 << CHECK_BITS) == 1);
+/// Bits of the check.
+const CHECK_BITS: u32 = u64::BITS - VALUE_BITS;
 
 const VALUE_MASK: u64 = (1 << VALUE_BITS) - 1;
 
@@ -62,15 +67,22 @@ impl CheckedAt {
     #[inline]
     pub const fn seal(self, value: u64) -> u64 {
         let value = value & VALUE_MASK;
-        value | (((value % CHECK_MODULUS) ^ self.label) << VALUE_BITS)
+        let top = value.wrapping_mul(CHECK_FACTOR) >> VALUE_BITS;
+        let check = self.label.wrapping_sub(top).wrapping_mul(INVERSE);
+        value | (check << VALUE_BITS)
+    }
+
+    /// The value of a copy, whatever its check says: for a second look at a word that was whole just before.
+    #[inline]
+    pub const fn value(self, word: u64) -> u64 {
+        word & VALUE_MASK
     }
 
     /// The value of a copy, if its check holds.
     #[inline]
     pub const fn unseal(self, word: u64) -> Option<u64> {
-        let value = word & VALUE_MASK;
-        let check = (value % CHECK_MODULUS) ^ self.label;
-        if check == word >> VALUE_BITS { Some(value) } else { None }
+        let is_whole = word.wrapping_mul(CHECK_FACTOR) >> VALUE_BITS == self.label;
+        if is_whole { Some(word & VALUE_MASK) } else { None }
     }
 }
 
@@ -88,7 +100,7 @@ mod tests {
                 for bit in 0..64 {
                     assert_eq!(at.unseal(word ^ 1 << bit), None, "{value:#x}, bit {bit}");
                 }
-                for (a, b) in (0..VALUE_BITS).flat_map(|a| (0..a).map(move |b| (a, b))) {
+                for (a, b) in (0..u64::BITS).flat_map(|a| (0..a).map(move |b| (a, b))) {
                     assert_eq!(at.unseal(word ^ 1 << a ^ 1 << b), None, "bits {a} and {b}");
                 }
             }

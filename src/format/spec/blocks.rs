@@ -3,7 +3,7 @@
 use super::table::{Table, bits, fields, n, names, table, text, values};
 use crate::format::address::{ADDRESS_BITS, GENERATION_COUNT_BITS, Generation, LSN_BITS};
 use crate::format::address::{LSN_COUNT_BITS, Millis, SegmentId, UNIT};
-use crate::format::checked::{CHECK_MODULUS, CheckedAt, VALUE_BITS};
+use crate::format::checked::{CHECK_FACTOR, CheckedAt, VALUE_BITS};
 use crate::format::control::*;
 use crate::format::identity::{IDENTITY_LIMIT, Identity, Limits, STORE_MAGIC};
 use crate::format::intent::{INTENT_WORDS, IntentHead, WordAt};
@@ -121,7 +121,7 @@ fn checked() -> Vec<Table> {
     let value = (1 << VALUE_BITS) - 1;
     for (at, name) in CHECKED {
         assert_eq!(at.second().offset() - at.first().offset(), SECOND_COPIES, "{name}");
-        assert_eq!(at.seal(7), 7 | (7 ^ at.label()) << VALUE_BITS);
+        assert_eq!(at.seal(7).wrapping_mul(CHECK_FACTOR) >> VALUE_BITS, at.label());
     }
     let label = |at: CheckedAt| n(at.label());
     let geometry = Geometry { seed: 1, level: 0, segment_shift: 16, max_processes: 1 };
@@ -131,7 +131,7 @@ fn checked() -> Vec<Table> {
             heading,
             &[
                 ("value bits", n(VALUE_BITS)),
-                ("check modulus", n(CHECK_MODULUS)),
+                ("check factor", n(CHECK_FACTOR)),
                 ("second copies", n(SECOND_COPIES)),
                 ("label of pages", label(PAGES)),
                 ("label of clear LSN", label(CLEAR_LSN)),
