@@ -126,7 +126,8 @@ fn play(name: &str, directory: &Path) {
         None => cache.insert(key(i), &value).unwrap(),
         Some(millis) => {
             system.advance(millis);
-            let ttl = Duration::from_secs(1 << (i.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) % 25);
+            let ttl =
+                Duration::from_secs(1 << ((i.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) % 25));
             cache.insert_with_ttl(key(i), &value, ttl).unwrap();
         }
     };

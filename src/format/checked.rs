@@ -39,8 +39,8 @@ impl CheckedAt {
         Self { first: WordAt::log(first), second: WordAt::log(second), label }
     }
 
-    /// What its check is mixed with.
-    #[inline]
+    /// The top bits of its product.
+    #[cfg(test)]
     pub const fn label(self) -> u64 {
         self.label
     }

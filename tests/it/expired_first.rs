@@ -130,7 +130,11 @@ impl Outcome {
 
 /// Every tenth put is one of 10,000 keys for an hour, the others are new keys for a second.
 fn one_in_ten_for_long(number: u64) -> (u64, u64) {
-    if number % 10 == 0 { (number / 10 % 10_000, HOUR) } else { (1_000_000 + number, SECOND) }
+    if number.is_multiple_of(10) {
+        (number / 10 % 10_000, HOUR)
+    } else {
+        (1_000_000 + number, SECOND)
+    }
 }
 
 #[test]
