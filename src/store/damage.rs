@@ -3,7 +3,7 @@
 use super::readings::Store;
 use crate::format::address::SegmentId;
 use crate::format::checked::CheckedAt;
-use crate::format::control::{self, TABLE_SEGMENTS};
+use crate::format::control;
 use crate::sys::words::Words;
 
 /// A checked word of which a copy at least does not pass its check.
@@ -27,10 +27,11 @@ pub enum Whose {
 }
 
 impl<W: Words> Store<W> {
-    /// The checked words of which a copy is damaged, those of the store first.
+    /// The checked words of which a copy is damaged, those of the store first, then those of the segments that
+    /// the log has room for.
     pub fn damaged_words(&self) -> impl Iterator<Item = DamagedWord> + '_ {
         let of_store = control::CHECKED.into_iter().map(|(at, name)| (Whose::Store(name), at));
-        let of_segments = (0..TABLE_SEGMENTS).map(SegmentId::new).map(|segment| {
+        let of_segments = self.segments().map(|segment| {
             let at = self.geometry.state_at(segment);
             (Whose::Segment(segment), at)
         });
