@@ -129,7 +129,7 @@ impl Builder {
     /// # let dir = tempfile::tempdir().unwrap();
     /// # let path = dir.path().join("cache");
     /// # drop(larder::FileCache::open(&path)?);
-    /// # std::fs::write(path.join("store"), "larderST, and then nonsense").unwrap();
+    /// # std::fs::write(path.join("store"), "larderST\x01\0\0\0 and then nonsense").unwrap();
     /// use larder::{FileCache, OnDamage};
     ///
     /// let cache = FileCache::builder().on_damage(OnDamage::BeginAnew).open(&path)?;
