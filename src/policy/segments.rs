@@ -76,7 +76,9 @@ fn tend(store: &StoreFacts<'_>) -> Option<Plan> {
 /// Reclaims a segment. What has expired as a whole goes first. Live entries go only where there is too little
 /// dead space, and too little that may have expired.
 fn room(store: &StoreFacts<'_>) -> Option<Plan> {
-    let whole = |s: &&SegmentFacts| s.last_expiry <= store.now;
+    // Where a sweep met nothing the first is never, and the last long past: slots may name records there that a
+    // power cut took.
+    let whole = |s: &&SegmentFacts| s.first_expiry.max(s.last_expiry) <= store.now;
     sweep_if(store, whole, |s| s.last_expiry)
         .or_else(|| compact(store, 100).filter(|_| lives_little(store, 0)))
         .or_else(|| sweep_for_room(store))
@@ -253,6 +255,14 @@ mod tests {
         let mut segments = main_segments(60);
         segments[5].live.units = 40;
         let expected = Plan::Walk(SegmentId::new(5), Purpose::Compact);
+        assert_eq!(plan(&store(&segments), Need::Segment), expected);
+    }
+
+    #[test]
+    fn a_segment_in_which_a_sweep_met_nothing_is_not_swept_again_for_room() {
+        let mut segments = main_segments(40);
+        segments[3].last_expiry = Millis::new(0);
+        let expected = Plan::Walk(SegmentId::new(0), Purpose::Compact);
         assert_eq!(plan(&store(&segments), Need::Segment), expected);
     }
 
