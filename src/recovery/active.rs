@@ -29,6 +29,8 @@ pub struct Active {
     /// Units from its start to the end of the last record beyond the chain, or to the start of the
     /// last one within it, that a slot names.
     named: u32,
+    /// The slot that names the last record within the chain, and where that begins.
+    last: Option<(u32, Slot)>,
     /// Whether a record is where the chain ends, so that the chain is damaged.
     damaged: bool,
 }
@@ -51,7 +53,8 @@ pub fn find(store: &Store) -> Vec<Active> {
         }
         let StateWord { generation, queue, .. } = state;
         let chain = follow(store, segment, state, u32::MAX);
-        known.push(Active { segment, queue, generation, chain, named: 0, damaged: false });
+        let (named, last, damaged) = (0, None, false);
+        known.push(Active { segment, queue, generation, chain, named, last, damaged });
     }
     known
 }
@@ -87,8 +90,21 @@ impl Active {
     pub fn note(&mut self, store: &Store, slot: Slot, place: (SegmentId, u64)) {
         let Some(unit) = self.unit_of(place) else { return };
         self.damaged |= unit == self.chain;
-        let record = if unit < self.chain { None } else { store.record(slot) };
-        self.named = self.named.max(unit + record.map_or(1, |record| record.units()));
+        let end = if unit < self.chain {
+            let known = self.last.filter(|(known, _)| *known >= unit);
+            self.last = known.or(Some((unit, slot)));
+            unit + 1
+        } else {
+            unit + store.record(slot).map_or(1, |record| record.units())
+        };
+        self.named = self.named.max(end);
+    }
+
+    /// Whether the last record within the chain ends beyond it: a chunk's header says too little.
+    fn is_cut_short(&self, store: &Store) -> bool {
+        self.last.is_some_and(|(unit, slot)| {
+            store.record(slot).is_some_and(|record| unit + record.units() > self.chain)
+        })
     }
 
     /// Units from the start to a place, if that is in this segment.
@@ -107,7 +123,7 @@ impl Active {
         } else {
             self.named.min(allocated)
         };
-        if tail >= store.geometry.segment_units() || self.damaged {
+        if tail >= store.geometry.segment_units() || self.damaged || self.is_cut_short(store) {
             return None;
         }
         if tail > self.chain {
