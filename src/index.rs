@@ -61,8 +61,15 @@ impl<'a, W: Words> Index<'a, W> {
     /// left nothing to go by.
     #[inline]
     pub fn known_pages(&self) -> Option<u64> {
+        self.pages_in(self.words.load(control::PAGES.first()))
+    }
+
+    /// The same, by a word that was just loaded from where the first copy is.
+    #[inline]
+    fn pages_in(&self, word: u64) -> Option<u64> {
         let first = 1 << self.geometry.level;
-        let pages = self.words.checked(control::PAGES)?.min(page::page_limit(self.geometry.level));
+        let pages = self.words.unseal(control::PAGES, word)?;
+        let pages = pages.min(page::page_limit(self.geometry.level));
         Some(self.words.pages_there(pages).max(first))
     }
 
@@ -91,15 +98,13 @@ impl<'a, W: Words> Index<'a, W> {
     }
 
     /// Asks the processor for the groups of a key that is about to be looked for.
-    #[inline]
+    // Always: a put is the shorter for not calling it.
+    #[inline(always)]
     pub fn prefetch(&self, hash: u64) {
         let Some(page) = self.page_of(hash) else { return };
         let probe = self.probe(hash);
         for group in [probe.group_a, probe.group_b] {
-            // A group is two lines.
-            for position in [group, group + GROUP_SLOTS / 2] {
-                self.words.prefetch(self.at(page, position));
-            }
+            self.words.prefetch(self.at(page, group), GROUP_SLOTS as u64 * 8);
         }
     }
 
@@ -108,7 +113,7 @@ impl<'a, W: Words> Index<'a, W> {
     #[inline]
     pub fn find<T>(&self, hash: u64, mut visit: impl FnMut(Found) -> Option<T>) -> Option<T> {
         let mut seen = self.words.load(control::PAGES.first());
-        let mut page = self.page_of(hash)?;
+        let mut page = page::page_of(hash, self.pages_in(seen)?);
         loop {
             let groups = self.groups(hash, page);
             for found in groups.matching() {
@@ -124,7 +129,7 @@ impl<'a, W: Words> Index<'a, W> {
                 return None;
             }
             seen = now;
-            let moved_to = self.page_of(hash)?;
+            let moved_to = page::page_of(hash, self.pages_in(seen)?);
             if moved_to == page {
                 return None;
             }

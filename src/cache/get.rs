@@ -14,15 +14,22 @@ impl FileCache {
     /// is none. Allocates only where `value` is too small.
     pub fn get_into(&self, key: impl AsRef<[u8]>, value: &mut Vec<u8>) -> bool {
         let key = key.as_ref();
-        value.clear();
-        let Ok(process) = self.process() else { return false };
+        let Ok(process) = self.process() else {
+            value.clear();
+            return false;
+        };
         let store = &process.session.store;
         let hit = process
             .look_up(key, |found, record| {
                 record.read_value(store, key, value).then(|| store.index().bump(found))
             })
             .is_some();
-        process.session.count(if hit { Count::Hits } else { Count::Misses }, 1);
+        if hit {
+            process.session.count(Count::Hits, 1);
+        } else {
+            value.clear();
+            process.session.count(Count::Misses, 1);
+        }
         hit
     }
 

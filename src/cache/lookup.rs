@@ -157,10 +157,7 @@ fn readable(store: &Store, found: Found) -> Option<Record> {
 /// Whether damage has taken a segment out of use that a version of the key may be in: then an older one is not
 /// the key's.
 fn may_newest_be_lost(store: &Store, hash: u64) -> bool {
-    let segment_of = |found: Found| store.geometry.locate(found.slot.address());
-    let is_lost =
-        |found| segment_of(found).is_some_and(|(segment, _)| store.any_state(segment).is_none());
-    store.index().find(hash, |found| is_lost(found).then_some(())).is_some()
+    store.index().find(hash, |found| store.is_lost(found.slot).then_some(())).is_some()
 }
 
 /// The newest of the versions of a key that a power cut left.

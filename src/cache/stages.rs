@@ -50,13 +50,6 @@ pub struct Copied {
     pub frequency: u8,
 }
 
-/// A record that waits to be published.
-#[derive(Debug)]
-struct Written {
-    located: Located,
-    publication: Publication,
-}
-
 /// How the publishing of a record ended.
 enum Published {
     /// It is the key's entry.
@@ -69,7 +62,8 @@ enum Published {
 
 impl Process {
     /// Prepares an entry, and asks for the memory that its lookup will read.
-    #[inline]
+    // Always: a put is the shorter for not calling it.
+    #[inline(always)]
     pub fn prepare<'a>(&self, key: &'a [u8], value: &'a [u8]) -> Result<Prepared<'a>> {
         let shape = shape(&self.session, key, value)?;
         let hash = self.session.store.hash(key);
@@ -124,8 +118,12 @@ impl Process {
         queue: Option<Queue>,
     ) -> Result<bool> {
         for _ in 0..TRIES {
-            let mut written = self.write(writer, prepared, attributes, queue)?;
-            let published = self.publish(writer, prepared, &mut written);
+            let candidates = self.candidates(writer, prepared.hash, prepared.key)?;
+            let queue = queue.unwrap_or_else(|| candidates.queue(&self.session.store));
+            let publication = self.write(writer, prepared, attributes, queue)?;
+            // Only now, for its old record has come meanwhile.
+            let located = candidates.resolve(&self.session.store, prepared.key);
+            let published = self.publish(writer, prepared, located, &publication);
             self.session.written(Writing::Put);
             match published? {
                 Published::Stored => {
@@ -159,20 +157,13 @@ impl Process {
         writer: &mut Writer,
         prepared: &Prepared<'_>,
         attributes: Attributes,
-        queue: Option<Queue>,
-    ) -> Result<Written> {
-        let session = &self.session;
+        queue: Queue,
+    ) -> Result<Publication> {
         let Prepared { key, value, hash, shape, computed_after } = *prepared;
-        let candidates = self.candidates(writer, hash, key)?;
-        let queue = queue.unwrap_or_else(|| candidates.queue(&session.store));
         let spot = self.room(writer, queue, shape)?;
-        session.write(spot, shape, attributes, [b"", key, value]);
-        // Only now, for its old record has come meanwhile.
-        let located = candidates.resolve(&session.store, key);
+        self.session.write(spot, shape, attributes, [b"", key, value]);
         let units = (shape.footprint() / UNIT) as u32;
-        let expiry = attributes.expiry;
-        let publication = Publication { hash, spot, units, expiry, computed_after };
-        Ok(Written { located, publication })
+        Ok(Publication { hash, spot, units, expiry: attributes.expiry, computed_after })
     }
 
     /// The slots that may be the key's; at the limit of entries, after one has gone for a new key. (Before it
@@ -197,11 +188,11 @@ impl Process {
         &self,
         writer: &mut Writer,
         prepared: &Prepared<'_>,
-        written: &mut Written,
+        mut located: Located,
+        publication: &Publication,
     ) -> Result<Published> {
-        let Written { located, publication } = written;
         loop {
-            match entries::publish(&self.session, located, publication)? {
+            match entries::publish(&self.session, &located, publication)? {
                 Publishing::Published(_) => return Ok(Published::Stored),
                 Publishing::Closed => return Ok(Published::Closed),
                 Publishing::Superseded => return Ok(Published::Superseded),
@@ -209,7 +200,7 @@ impl Process {
                 Publishing::AtLimit => self.evict_one(writer)?,
                 Publishing::NeedsSync => self.sync()?,
             }
-            *located = entries::locate(&self.session, prepared.hash, prepared.key)?;
+            located = entries::locate(&self.session, prepared.hash, prepared.key)?;
         }
     }
 

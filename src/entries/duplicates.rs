@@ -19,7 +19,7 @@ pub fn resolve_duplicates(session: &Session, page: PageId) -> Result<()> {
     for (found, key) in &keys {
         let Some(record) = store.record(found.slot) else { continue };
         // The newer one may be there: whoever drops that drops this one before it.
-        if keys.iter().any(|(other, _)| is_pair(found, other) && is_lost(store, other)) {
+        if keys.iter().any(|(other, _)| is_pair(found, other) && store.is_lost(other.slot)) {
             continue;
         }
         let is_newer =
@@ -56,12 +56,6 @@ fn key_of(store: &Store, found: Found) -> Option<Vec<u8>> {
     let record = store.record(found.slot)?;
     let mut bytes = Vec::new();
     record.read_all(store, &mut bytes).then(|| record.key_in(&bytes).to_vec())
-}
-
-/// Whether damage has taken the segment out of use that a slot names.
-fn is_lost(store: &Store, found: &Found) -> bool {
-    let place = store.geometry.locate(found.slot.address());
-    place.is_some_and(|(segment, _)| store.any_state(segment).is_none())
 }
 
 /// Whether two slots of a page may be of one key: of equal tag, and in the groups of that.

@@ -75,27 +75,28 @@ impl Candidates {
 
     /// Reads the records that its slots name.
     pub fn resolve(self, store: &Store, key: &[u8]) -> Located {
-        let (mut entry, mut ghost) = (None::<(Found, Record)>, None);
-        let (mut older, mut others) = (Vec::new(), Vec::new());
+        // Filled where the caller wants it: it is too large to be moved for nothing.
+        let (older, others) = (Vec::new(), Vec::new());
+        let mut located = Located { candidates: self, entry: None, older, ghost: None, others };
         for found in self.slots(store) {
-            if found.slot.is_ghost() && ghost.is_none() {
-                ghost = Some(found);
+            if found.slot.is_ghost() && located.ghost.is_none() {
+                located.ghost = Some(found);
                 continue;
             }
             let Some(record) = version_of(store, found, key) else {
-                others.push(found);
+                located.others.push(found);
                 continue;
             };
-            match entry {
-                None => entry = Some((found, record)),
-                Some(newer) if newer.1.lsn > record.lsn => older.push((found, record)),
+            match located.entry {
+                None => located.entry = Some((found, record)),
+                Some(newer) if newer.1.lsn > record.lsn => located.older.push((found, record)),
                 Some(other) => {
-                    older.push(other);
-                    entry = Some((found, record));
+                    located.older.push(other);
+                    located.entry = Some((found, record));
                 }
             }
         }
-        Located { candidates: self, entry, older, ghost, others }
+        located
     }
 
     /// Its slots, as they are now.

@@ -55,7 +55,7 @@ impl Checker {
 
     /// CRC-32 over metadata, key and value, begun from a value that depends on the place and on the
     /// record's first two words and creation time, so that equal bytes elsewhere have another CRC.
-    #[inline]
+    #[inline(always)]
     pub fn payload(self, word0: u64, created: u32, parts: [&[u8]; 3]) -> u32 {
         let start = mix(word0 ^ self.seed, self.place ^ (u64::from(created) << 32) ^ PAYLOAD);
         let mut crc = crc32fast::Hasher::new_with_initial((start >> 32) as u32);

@@ -45,6 +45,7 @@ pub fn spot(number: u32, generation: u32) -> Spot {
         generation: Generation::new(generation),
         address: GEOMETRY.address(SEGMENT, 1 + number * RECORD_UNITS),
         room: u64::from(RECORD_UNITS) * UNIT,
+        seen: 0,
     }
 }
 

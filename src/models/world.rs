@@ -340,8 +340,6 @@ impl<P: Platform> Medium for Cells<P> {
         }
     }
 
-    fn prefetch_range(&self, _: WordAt, _: u64) {}
-
     fn unseen(&self) -> Option<(WordAt, io::Error)> {
         None
     }

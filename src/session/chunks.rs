@@ -104,8 +104,8 @@ impl<M: Medium, L: Liveness> Session<M, L> {
             let room = u64::from(units) * UNIT;
             // For the next record, which will be much like this one: a locked instruction waits until what
             // was stored before it has its lines.
-            self.store.words.prefetch_range(WordAt::log(address.bytes() + room), room.min(AHEAD));
-            return Ok(Some(Spot { segment, generation, address, room }));
+            self.store.words.prefetch(WordAt::log(address.bytes() + room), room.min(AHEAD));
+            return Ok(Some(Spot { segment, generation, address, room, seen: 0 }));
         }
     }
 

@@ -69,12 +69,12 @@ struct Counter {
 /// This process's counters.
 #[derive(Debug)]
 pub struct Counters {
-    stripes: Box<[Stripe]>,
+    stripes: Box<[Stripe; STRIPES]>,
 }
 
 impl Default for Counters {
     fn default() -> Self {
-        Self { stripes: (0..STRIPES).map(|_| Stripe::default()).collect() }
+        Self { stripes: Box::new(std::array::from_fn(|_| Stripe::default())) }
     }
 }
 
@@ -88,7 +88,7 @@ fn stripe() -> usize {
         if own.get() == usize::MAX {
             own.set(NEXT.fetch_add(1, Ordering::Relaxed).min(STRIPES - 1));
         }
-        own.get()
+        own.get() % STRIPES
     })
 }
 
@@ -117,7 +117,7 @@ impl Counters {
 
     /// Adds all that was counted to the process row.
     pub fn flush(&self, store: &Store<impl Words>, me: ProcessId) {
-        for stripe in &*self.stripes {
+        for stripe in self.stripes.iter() {
             stripe.flush(store, me);
         }
     }
@@ -158,7 +158,7 @@ impl Counters {
     /// What was counted and is not in a process row: all of it, in a reader that writes nothing.
     pub fn pending(&self) -> [u64; COUNTS] {
         let mut pending = [0u64; COUNTS];
-        for stripe in &*self.stripes {
+        for stripe in self.stripes.iter() {
             for (total, counter) in pending.iter_mut().zip(&stripe.0) {
                 *total = total.wrapping_add(counter.pending());
             }

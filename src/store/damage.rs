@@ -1,9 +1,10 @@
-//! Which checked words are damaged.
+//! Which checked words are damaged, and what is lost with them.
 
 use super::readings::Store;
 use crate::format::address::SegmentId;
 use crate::format::checked::CheckedAt;
 use crate::format::control;
+use crate::format::slot::Slot;
 use crate::sys::words::Words;
 
 /// A checked word of which a copy at least does not pass its check.
@@ -27,6 +28,12 @@ pub enum Whose {
 }
 
 impl<W: Words> Store<W> {
+    /// Whether damage has taken the segment out of use that a slot names: what is there cannot be known.
+    pub fn is_lost(&self, slot: Slot) -> bool {
+        let place = self.geometry.locate(slot.address());
+        place.is_some_and(|(segment, _)| self.any_state(segment).is_none())
+    }
+
     /// The checked words of which a copy is damaged, those of the store first, then those of the segments that
     /// the log has room for.
     pub fn damaged_words(&self) -> impl Iterator<Item = DamagedWord> + '_ {

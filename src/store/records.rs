@@ -25,14 +25,8 @@ pub struct Spot {
     pub address: Address,
     /// Bytes from the address to the end of what is allocated.
     pub room: u64,
-}
-
-impl Spot {
-    /// Whether its segment is in this state as it was, and readable.
-    #[inline]
-    fn is_readable_in(self, state: StateWord) -> bool {
-        state.generation == self.generation && state.is_readable()
-    }
+    /// First copy of the segment's state word as it was when a reader looked the spot up.
+    pub seen: u64,
 }
 
 /// A record's header, checked.
@@ -58,10 +52,7 @@ impl<W: Words> Store<W> {
     /// for those behind the header only once the header has come.
     #[inline]
     pub fn prefetch_record(&self, address: Address) {
-        let start = WordAt::log(address.bytes());
-        for line in 0..3 {
-            self.words.prefetch(start.plus(line * 8));
-        }
+        self.words.prefetch(WordAt::log(address.bytes()), 3 * 64);
     }
 
     /// The spot of the record that a slot names, if its segment is of the slot's generation. A walk,
@@ -83,9 +74,11 @@ impl<W: Words> Store<W> {
     #[inline]
     pub fn spot_in_any_state(&self, address: Address) -> Option<(StateWord, Spot)> {
         let (segment, within) = self.geometry.locate(address)?;
-        let state = self.any_state(segment)?;
+        let at = self.geometry.state_at(segment);
+        let seen = self.words.load(at.first());
+        let state = self.words.unseal(at, seen).and_then(StateWord::decode)?;
         let room = state.allocated.min(self.geometry.segment_bytes()).checked_sub(within)?;
-        Some((state, Spot { segment, generation: state.generation, address, room }))
+        Some((state, Spot { segment, generation: state.generation, address, room, seen }))
     }
 
     /// Whether a spot's segment is still what it was. A fence keeps what was read before from being read
@@ -94,16 +87,15 @@ impl<W: Words> Store<W> {
     #[inline(always)]
     pub fn is_still(&self, spot: Spot) -> bool {
         self.words.acquire_fence();
-        // The word was whole when the spot was looked up. Should damage make another use of the segment look
-        // like that one, the record's own checks still tell.
-        let at = self.geometry.state_at(spot.segment);
-        let state = StateWord::decode(at.value(self.words.load(at.first())));
-        state.is_some_and(|state| spot.is_readable_in(state)) || self.is_still_by_its_check(spot)
+        // Nearly always the very same word.
+        let now = self.words.load(self.geometry.state_at(spot.segment).first());
+        now == spot.seen || self.is_still_readable(spot)
     }
 
     #[cold]
-    fn is_still_by_its_check(&self, spot: Spot) -> bool {
-        self.any_state(spot.segment).is_some_and(|state| spot.is_readable_in(state))
+    fn is_still_readable(&self, spot: Spot) -> bool {
+        self.any_state(spot.segment)
+            .is_some_and(|state| state.generation == spot.generation && state.is_readable())
     }
 
     /// Whether a spot's segment still takes records in the spot's generation.

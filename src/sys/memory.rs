@@ -88,8 +88,8 @@ impl Words for Memory {
     }
 
     #[inline]
-    fn prefetch(&self, at: WordAt) {
-        self.mapping(at).prefetch(at.offset(), 8);
+    fn prefetch(&self, at: WordAt, bytes: u64) {
+        self.mapping(at).prefetch(at.offset(), bytes);
     }
 
     #[inline]

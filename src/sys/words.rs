@@ -15,7 +15,12 @@ pub trait Words {
     /// both are.
     #[inline]
     fn checked(&self, at: CheckedAt) -> Option<u64> {
-        at.unseal(self.load(at.first())).or_else(|| self.second_copy(at))
+        self.unseal(at, self.load(at.first()))
+    }
+    /// The same, where the first copy was loaded already.
+    #[inline]
+    fn unseal(&self, at: CheckedAt, first: u64) -> Option<u64> {
+        at.unseal(first).or_else(|| self.second_copy(at))
     }
     /// The value of a checked word's second copy.
     #[cold]
@@ -49,9 +54,9 @@ pub trait Words {
     fn equal_tags(&self, at: WordAt, tag: u32, skipped: i32) -> u32 {
         tags::equal(&self.load_all(at), tag, skipped)
     }
-    /// Asks the processor for the line of a word, which is about to be read.
+    /// Asks the processor for the lines of a range, which is about to be used.
     #[inline]
-    fn prefetch(&self, _at: WordAt) {}
+    fn prefetch(&self, _at: WordAt, _bytes: u64) {}
     /// So many pages of the index, or those that there are, if they are fewer.
     #[inline]
     fn pages_there(&self, pages: u64) -> u64 {
