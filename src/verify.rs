@@ -1,12 +1,15 @@
 //! Verification: every slot and every record looked at, nothing changed.
 
+use std::ops::Range;
+
 use crate::format::control::{self, TABLE_SEGMENTS};
 use crate::format::lock::Phase;
 use crate::format::page::PageId;
+use crate::format::record::HEADER_BYTES;
 use crate::format::segment::State;
 use crate::index::Found;
 use crate::session::Session;
-use crate::store::Store;
+use crate::store::{Passing, Store};
 
 /// What a verification found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -41,20 +44,29 @@ impl Verification {
     }
 }
 
-/// Reads every record that the index names. Takes no lock.
+/// Slots that are gathered and looked at in the order of the log (32 MiB of them).
+const BATCH_SLOTS: u32 = 1 << 20;
+
+/// Reads every record that the index names, in the order of the log. Takes no lock.
 pub fn verify(session: &Session) -> Verification {
     let store = &session.store;
     let before = store.lsn();
     let mut found = Verification::default();
     let mut named = vec![0u32; usize::from(TABLE_SEGMENTS)];
     let mut bytes = Vec::new();
-    for page in (0..store.index().pages()).map(PageId::new) {
-        for slot in store.index().live_on(page) {
+    for segments in batches(store) {
+        let mut passing = Passing::default();
+        for slot in slots_in(store, &segments) {
             if let Some((segment, _)) = store.geometry.locate(slot.slot.address()) {
                 named[usize::from(segment.get())] += 1;
             }
+            passing.come_to(store, slot.slot.address().bytes(), HEADER_BYTES);
+            if let Some(shape) = store.spot(slot.slot).and_then(|spot| store.shape(spot)) {
+                passing.come_to(store, slot.slot.address().bytes(), shape.bytes());
+            }
             look_at(session, slot, &mut bytes, &mut found);
         }
+        passing.let_go(store);
     }
     found.damaged_words = store.damaged_words().map(|word| word.to_string()).collect();
     found.counted = store.load(control::ENTRIES);
@@ -62,6 +74,38 @@ pub fn verify(session: &Session) -> Verification {
     let lock = store.lock();
     found.disturbed |= lock.sequence != before || lock.phase == Phase::Commit;
     found
+}
+
+/// Ranges of segments, each with so many entries at most by their counts, or of one segment.
+fn batches(store: &Store) -> Vec<Range<u16>> {
+    let mut batches = Vec::new();
+    let (mut first, mut slots) = (0, 0u32);
+    for segment in store.segments() {
+        let count = store.live(segment).count;
+        if slots.saturating_add(count) > BATCH_SLOTS && segment.get() > first {
+            batches.push(first..segment.get());
+            (first, slots) = (segment.get(), 0);
+        }
+        slots = slots.saturating_add(count);
+    }
+    // What names no segment at all is looked at with the last.
+    batches.push(first..u16::MAX);
+    batches
+}
+
+/// The slots that name a record in some segments, in the order of the log.
+fn slots_in(store: &Store, segments: &Range<u16>) -> Vec<Found> {
+    let segment_of = |slot: &Found| {
+        let place = store.geometry.locate(slot.slot.address());
+        place.map_or(u16::MAX - 1, |(segment, _)| segment.get())
+    };
+    let pages = (0..store.index().pages()).map(PageId::new);
+    let mut slots: Vec<Found> = pages
+        .flat_map(|page| store.index().live_on(page))
+        .filter(|slot| segments.contains(&segment_of(slot)))
+        .collect();
+    slots.sort_unstable_by_key(|slot| slot.slot.address().bytes());
+    slots
 }
 
 /// Reads the record that a slot names.

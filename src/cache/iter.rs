@@ -10,10 +10,13 @@ use std::vec;
 use super::handle::FileCache;
 use super::process::Process;
 use crate::format::page::PageId;
+use crate::format::record::HEADER_BYTES;
 use crate::index::{Found, Index};
-use crate::store::Store;
+use crate::store::{Passing, Store};
 use crate::sys::memory::Memory;
 
+/// Of a record in a log larger than memory so much is read with its header: most keys, and small values.
+const AHEAD: u64 = 1024;
 /// A page is gathered anew this often while others change it.
 const TRIES: u32 = 8;
 
@@ -24,6 +27,8 @@ pub struct Keys {
     pages: u64,
     next: u64,
     gathered: vec::IntoIter<Vec<u8>>,
+    /// What was read of the page's entries.
+    passing: Passing,
 }
 
 /// The entries of a cache; see [`FileCache::iter`].
@@ -43,7 +48,8 @@ impl FileCache {
     /// value is damaged.
     pub fn keys(&self) -> Keys {
         let pages = self.process().map_or(0, |process| process.session.store.index().pages());
-        Keys { cache: self.clone(), pages, next: 0, gathered: Vec::new().into_iter() }
+        let (gathered, passing) = (Vec::new().into_iter(), Passing::default());
+        Keys { cache: self.clone(), pages, next: 0, gathered, passing }
     }
 }
 
@@ -60,7 +66,33 @@ impl Keys {
             let page = PageId::new(self.next);
             self.next += 1;
             let process = self.cache.process().ok()?;
-            self.gathered = gather(process, page, self.pages).into_iter();
+            self.passing.let_go(&process.session.store);
+            self.gathered = gather(process, page, self.pages, &mut self.passing).into_iter();
+        }
+    }
+}
+
+impl Keys {
+    /// Of a log larger than memory: asks for the record of a key, and notes that it has to go again.
+    fn ask_for_value(&mut self, key: &[u8]) {
+        let Ok(process) = self.cache.process() else { return };
+        let store = &process.session.store;
+        if !store.is_beyond_memory() {
+            return;
+        }
+        let _ = store.index().find(store.hash(key), |found| {
+            let spot = store.spot(found.slot)?;
+            let bytes = store.shape(spot)?.bytes();
+            self.passing.ask_for(store, spot.address.bytes(), bytes);
+            None::<()>
+        });
+    }
+}
+
+impl Drop for Keys {
+    fn drop(&mut self) {
+        if let Ok(process) = self.cache.process() {
+            self.passing.let_go(&process.session.store);
         }
     }
 }
@@ -72,7 +104,7 @@ impl Iterator for Keys {
         loop {
             let key = self.next_gathered()?;
             let process = self.cache.process().ok()?;
-            if process.look_up(&key, |_, _| Some(())).is_some() {
+            if process.has_entry(&key) {
                 return Some(key);
             }
         }
@@ -85,6 +117,7 @@ impl Iterator for Iter {
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             let key = self.keys.next_gathered()?;
+            self.keys.ask_for_value(&key);
             if let Some(value) = self.keys.cache.peek(&key) {
                 return Some((key, value));
             }
@@ -93,7 +126,12 @@ impl Iterator for Iter {
 }
 
 /// The keys of the entries that are on a page, or were when there were `pages_then` pages.
-fn gather(process: &Process, origin: PageId, pages_then: u64) -> Vec<Vec<u8>> {
+fn gather(
+    process: &Process,
+    origin: PageId,
+    pages_then: u64,
+    passing: &mut Passing,
+) -> Vec<Vec<u8>> {
     let store = &process.session.store;
     let mut keys = BTreeSet::new();
     for _ in 0..TRIES {
@@ -101,6 +139,7 @@ fn gather(process: &Process, origin: PageId, pages_then: u64) -> Vec<Vec<u8>> {
         let before = store.lsn();
         let mut unsettled = false;
         for page in Index::<Memory>::family(origin, pages_then, pages) {
+            ask_for_all(store, page, passing);
             for found in store.index().live_on(page) {
                 match key_of(store, found) {
                     Some(key) => _ = keys.insert(key),
@@ -119,6 +158,17 @@ fn gather(process: &Process, origin: PageId, pages_then: u64) -> Vec<Vec<u8>> {
         }
     }
     keys.into_iter().collect()
+}
+
+/// Asks for the beginnings of all records that a page names, in the order of the log: all at once.
+fn ask_for_all(store: &Store, page: PageId, passing: &mut Passing) {
+    if !store.is_beyond_memory() {
+        return;
+    }
+    let live = store.index().live_on(page);
+    let mut offsets: Vec<u64> = live.map(|found| found.slot.address().bytes()).collect();
+    offsets.sort_unstable();
+    offsets.into_iter().for_each(|offset| passing.ask_for(store, offset, HEADER_BYTES + AHEAD));
 }
 
 /// The key of the record that a slot names, if that was there all the while it was read.

@@ -58,7 +58,29 @@ impl Process {
     pub fn look_up_uncounted<T>(
         &self,
         key: &[u8],
+        answer: impl FnMut(Found, &Record) -> Option<T>,
+    ) -> Option<Option<T>> {
+        self.look_up_with(key, answer, readable)
+    }
+
+    /// Whether a key has a current entry. Of a log larger than memory no values are read.
+    pub fn has_entry(&self, key: &[u8]) -> bool {
+        let head = |store: &Store, found: Found| {
+            if store.is_beyond_memory() {
+                store.ask_for_head(found.slot.address(), key);
+            }
+            store.record(found.slot)
+        };
+        self.look_up_with(key, |_, _| Some(()), head).flatten().is_some()
+    }
+
+    /// Looks a key up; `read` has the record that a slot names.
+    #[inline]
+    fn look_up_with<T>(
+        &self,
+        key: &[u8],
         mut answer: impl FnMut(Found, &Record) -> Option<T>,
+        read: impl Fn(&Store, Found) -> Option<Record> + Copy,
     ) -> Option<Option<T>> {
         if key.len() > KEY_LIMIT {
             return Some(None);
@@ -68,7 +90,8 @@ impl Process {
         for _ in 0..TRIES {
             let mut again = false;
             let seen = store.index().find(hash, |found| {
-                match self.outcome(found, hash, key, &mut answer) {
+                let record = read(store, found);
+                match self.outcome((found, record), hash, key, &mut answer) {
                     Outcome::Answer(answer) => return Some(Some(answer)),
                     // Not if a slot before it may have been a newer version.
                     Outcome::Dead if !again => return Some(None),
@@ -104,13 +127,13 @@ impl Process {
     #[inline]
     fn outcome<T>(
         &self,
-        found: Found,
+        (found, record): (Found, Option<Record>),
         hash: u64,
         key: &[u8],
         answer: &mut impl FnMut(Found, &Record) -> Option<T>,
     ) -> Outcome<T> {
         let store = &self.session.store;
-        let Some(record) = readable(store, found) else { return Outcome::LookAgain };
+        let Some(record) = record else { return Outcome::LookAgain };
         // A segment that was reused meanwhile had another record there, or half of one.
         let unless_reused =
             |outcome| if store.is_still(record.spot) { outcome } else { Outcome::LookAgain };
@@ -151,6 +174,9 @@ impl Process {
 #[inline]
 fn readable(store: &Store, found: Found) -> Option<Record> {
     store.prefetch_record(found.slot.address());
+    if store.is_beyond_memory() {
+        store.bring_record(found.slot);
+    }
     store.record(found.slot)
 }
 

@@ -81,6 +81,9 @@ impl Process {
         let store = &self.session.store;
         let _ = store.index().find(store.hash(key), |found| {
             store.prefetch_record(found.slot.address());
+            if store.is_beyond_memory() {
+                store.ask_for_record(found.slot.address());
+            }
             None::<()>
         });
     }

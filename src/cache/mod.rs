@@ -16,6 +16,7 @@ mod process;
 mod put;
 mod relimit;
 mod report;
+mod resident;
 mod stages;
 mod view;
 

@@ -119,7 +119,8 @@ impl Process {
     ) -> Result<bool> {
         for _ in 0..TRIES {
             let candidates = self.candidates(writer, prepared.hash, prepared.key)?;
-            let queue = queue.unwrap_or_else(|| candidates.queue(&self.session.store));
+            let queue =
+                queue.unwrap_or_else(|| candidates.queue(&self.session.store, prepared.key));
             let publication = self.write(writer, prepared, attributes, queue)?;
             // Only now, for its old record has come meanwhile.
             let located = candidates.resolve(&self.session.store, prepared.key);

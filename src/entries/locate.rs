@@ -56,12 +56,15 @@ impl Candidates {
     /// Prefetches the record of the entry. It goes by tags alone: so it is wrong for one key in many
     /// thousands, which does no harm.
     #[inline]
-    pub fn queue(self, store: &Store) -> Queue {
+    pub fn queue(self, store: &Store, key: &[u8]) -> Queue {
         let mut queue = Queue::Probation;
         for found in self.slots(store) {
             if found.slot.is_live() {
                 let address = found.slot.address();
                 store.prefetch_record(address);
+                if store.is_beyond_memory() {
+                    store.ask_for_head(address, key);
+                }
                 let segment = store.geometry.locate(address).map(|(segment, _)| segment);
                 let state = segment.and_then(|segment| store.state(segment));
                 return state.map_or(queue, |state| state.queue);
@@ -122,7 +125,13 @@ fn is_young_ghost(store: &Store, slot: Slot, now: Lsn) -> bool {
 
 /// The record that a slot names, if it is the key's.
 fn version_of(store: &Store, found: Found, key: &[u8]) -> Option<Record> {
-    let record = found.slot.is_live().then(|| store.record(found.slot))??;
+    if !found.slot.is_live() {
+        return None;
+    }
+    if store.is_beyond_memory() {
+        store.ask_for_head(found.slot.address(), key);
+    }
+    let record = store.record(found.slot)?;
     record.has_key(store, key).then_some(record)
 }
 

@@ -72,12 +72,6 @@ impl CheckedAt {
         value | (check << VALUE_BITS)
     }
 
-    /// The value of a copy, whatever its check says: for a second look at a word that was whole just before.
-    #[inline]
-    pub const fn value(self, word: u64) -> u64 {
-        word & VALUE_MASK
-    }
-
     /// The value of a copy, if its check holds.
     #[inline]
     pub const fn unseal(self, word: u64) -> Option<u64> {

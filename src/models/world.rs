@@ -158,6 +158,7 @@ impl<P: Platform> Process<P> {
             clock: environment.clock,
             files: environment.files,
             disk: Disk::new(false),
+            machine: environment.boot,
             lock_timeout: Duration::MAX,
         };
         let attachment = Attachment { process: me, locks: world.clone() };

@@ -24,7 +24,7 @@ use crate::transaction::Transactions;
 #[derive(Debug)]
 pub enum Attached {
     /// The store in its files, recovered if need be, and a process row.
-    To(Store, Attachment),
+    To(Box<(Store, Attachment)>),
     /// An empty store took its place: its epochs were used up. It has to be opened from the start.
     BegunAnew,
 }
@@ -39,7 +39,7 @@ pub fn attach(
     let path = request.path(LOG_FILE);
     let boot_id = request.boot_id()?;
     if let Some((store, attachment)) = attach_in_order(request, identity, boot_id)? {
-        return Ok(Attached::To(store, attachment));
+        return Ok(Attached::To(Box::new((store, attachment))));
     }
     let locks = open_locks(request)?;
     let lock = OpeningLock::acquire(&*locks, &path, request.options.lock_timeout)?;
@@ -51,7 +51,7 @@ pub fn attach(
     let process = free_row(request, &store, &*locks)?;
     settle(request, &store, &*locks, process)?;
     drop(lock);
-    Ok(Attached::To(store, Attachment { process, locks }))
+    Ok(Attached::To(Box::new((store, Attachment { process, locks }))))
 }
 
 /// The store and a process row, if it is in order without a look at who else is attached.

@@ -156,7 +156,10 @@ fn begin(
         (store, None, source)
     } else {
         match attach(request, identity, file_system, &mut opening)? {
-            Attached::To(store, attachment) => (store, Some(attachment), None),
+            Attached::To(attached) => {
+                let (store, attachment) = *attached;
+                (store, Some(attachment), None)
+            }
             Attached::BegunAnew => {
                 return Ok(Found::BegunAnew("the store's epochs were used up".to_owned()));
             }
@@ -167,9 +170,11 @@ fn begin(
         clock: request.environment.clock.clone(),
         files: request.environment.files.clone(),
         disk: Disk::new(file_system.allocates_on_read()),
+        machine: request.environment.boot.clone(),
         lock_timeout: request.options.lock_timeout,
     };
     let session = Session::new(store, attachment, settings);
+    session.beyond.look(&session.store, session.clock.coarse());
     let barrier = Arc::new(Barrier::default());
     opening.limits_kept = limits::apply(request, &session, &barrier, identity)?;
     let is_attached = session.attachment.is_some();

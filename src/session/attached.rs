@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::beyond::Beyond;
 use super::counters::{Count, Counters};
 use super::disk::Disk;
 use super::medium::Medium;
@@ -20,7 +21,7 @@ use crate::format::lock::{ProcessId, process_lock_byte};
 use crate::format::page::PageId;
 use crate::format::{INDEX_FILE, LOG_FILE};
 use crate::store::Store;
-use crate::sys::door::{Clock, Files, Locks};
+use crate::sys::door::{Boot, Clock, Files, Locks};
 use crate::sys::memory::Memory;
 use crate::transaction::{Changes, Liveness, Robbed, Transactions};
 
@@ -63,6 +64,8 @@ pub struct Session<M = Memory, L = Box<dyn Locks>> {
     pub clock: Arc<dyn Clock>,
     /// The disk.
     pub disk: Disk,
+    /// The memory.
+    pub beyond: Beyond,
     files: Arc<dyn Files>,
     directory: PathBuf,
     lock_timeout: Duration,
@@ -93,6 +96,8 @@ pub struct Settings {
     pub files: Arc<dyn Files>,
     /// The disk.
     pub disk: Disk,
+    /// How much memory there is.
+    pub machine: Arc<dyn Boot>,
     /// How long to wait for the lock.
     pub lock_timeout: Duration,
 }
@@ -107,6 +112,7 @@ impl<M: Medium, L: Liveness> Session<M, L> {
             counters: Counters::default(),
             clock: settings.clock,
             disk: settings.disk,
+            beyond: Beyond::new(settings.machine),
             files: settings.files,
             directory: settings.directory,
             lock_timeout: settings.lock_timeout,
@@ -206,6 +212,7 @@ impl<M: Medium, L: Liveness> Session<M, L> {
 
     #[cold]
     fn flush_own_counters(&self) {
+        self.beyond.look_now_and_then(&self.store, self.clock.coarse());
         if let Some(attachment) = &self.attachment {
             self.counters.flush_own(&self.store, attachment.process);
         }

@@ -7,6 +7,7 @@
 //! `free` makes a segment free again.
 
 mod attached;
+mod beyond;
 mod chunks;
 pub mod counters;
 mod disk;

@@ -11,6 +11,8 @@ use crate::format::record::Shape;
 use crate::format::segment::decode_chunk;
 use crate::sys::words::Words;
 
+/// Of a log larger than memory so much is read at a time (256 KiB).
+const WINDOW_UNITS: u32 = (256 << 10) / UNIT as u32;
 /// A chunk header is read this often before it counts as damaged.
 const HEADER_TRIES: u32 = 64;
 
@@ -64,6 +66,9 @@ impl Cursor {
         }
         cursor.position = position;
         cursor.chunk_end = cursor.chunk_end.max(position);
+        if store.is_beyond_memory() {
+            cursor.bring(store, position, (position / WINDOW_UNITS + 2) * WINDOW_UNITS);
+        }
         cursor
     }
 
@@ -77,7 +82,11 @@ impl Cursor {
             }
             match self.record(store) {
                 Some((spot, shape)) => {
+                    let from = self.position;
                     self.position += (shape.footprint() / UNIT) as u32;
+                    if store.is_beyond_memory() {
+                        self.bring_ahead(store, from);
+                    }
                     return Some((spot, shape));
                 }
                 None => {
@@ -87,6 +96,28 @@ impl Cursor {
                     self.position = self.chunk_end;
                 }
             }
+        }
+    }
+
+    /// Where the record that began at `from` leads into another window, asks the device for the one behind that:
+    /// so the log is read in order.
+    #[cold]
+    fn bring_ahead(&self, store: &Store<impl Words>, from: u32) {
+        let (before, now) = (from / WINDOW_UNITS, self.position / WINDOW_UNITS);
+        if from <= 1 {
+            self.bring(store, 0, (now + 2) * WINDOW_UNITS);
+        } else if now != before {
+            self.bring(store, (before + 2) * WINDOW_UNITS, (now + 2) * WINDOW_UNITS);
+        }
+    }
+
+    /// Asks the device for a part of the segment, as far as it is allocated.
+    fn bring(&self, store: &Store<impl Words>, from: u32, to: u32) {
+        let allocated = store.any_state(self.segment).map_or(0, |state| state.allocated) / UNIT;
+        let to = u64::from(to).min(allocated);
+        if let Some(units) = to.checked_sub(from.into()).filter(|units| *units > 0) {
+            let at = WordAt::log(store.geometry.address(self.segment, from).bytes());
+            store.words.bring(at, units * UNIT);
         }
     }
 

@@ -84,6 +84,12 @@ impl<W: Words> Store<W> {
         known.unwrap_or_else(|| self.lsn().epoch())
     }
 
+    /// Whether the log is larger than memory.
+    #[inline]
+    pub fn is_beyond_memory(&self) -> bool {
+        self.words.is_beyond_memory()
+    }
+
     /// A word of a segment's row.
     #[inline]
     pub fn row(&self, segment: SegmentId, word: u64) -> u64 {

@@ -1,8 +1,9 @@
-//! The kernel's clock, boot id and random numbers.
+//! The kernel's clock, boot id, memory and random numbers.
 
 use std::io;
 
 use super::door::{Boot, Clock};
+use super::ram;
 use crate::format::address::Millis;
 
 /// Where the kernel tells its boot id.
@@ -32,6 +33,14 @@ impl Boot for KernelBoot {
     fn id(&self) -> io::Result<[u64; 2]> {
         parse_boot_id(&std::fs::read_to_string(BOOT_ID_FILE)?)
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "not a boot id"))
+    }
+
+    fn memory(&self) -> io::Result<u64> {
+        ram::available()
+    }
+
+    fn surely_held(&self) -> u64 {
+        ram::SURELY_HELD
     }
 
     fn random(&self) -> io::Result<[u64; 3]> {

@@ -117,6 +117,13 @@ pub trait DiskFile: Debug + Send + Sync {
     /// Advice on a mapping of it: faults the pages of a range in, to write; an error instead of a SIGBUS
     /// where the disk is full.
     fn populate(&self, mapping: &MmapRaw, offset: usize, length: usize) -> io::Result<()>;
+    /// Which pages of a range of a mapping of it are in memory, one after the other. The range begins at a page.
+    fn resident(&self, mapping: &MmapRaw, offset: usize, pages: usize) -> io::Result<Vec<bool>>;
+    /// Begins to read a range into memory, and nothing but that.
+    fn read_ahead(&self, offset: u64, length: u64) -> io::Result<()>;
+    /// Lets the pages of a range go, unless others have them mapped: out of this shared mapping of it, and out of
+    /// memory. The range begins at a page.
+    fn let_go(&self, mapping: &MmapRaw, offset: usize, length: usize) -> io::Result<()>;
 }
 
 /// Byte locks on a file that end with the process.
@@ -139,10 +146,14 @@ pub trait Clock: Debug + Send + Sync {
     fn coarse(&self) -> Millis;
 }
 
-/// Which boot of the machine this is, and chance.
+/// Which boot of the machine this is, its memory, and chance.
 pub trait Boot: Debug + Send + Sync {
     /// The id that the kernel draws at each boot.
     fn id(&self) -> io::Result<[u64; 2]>;
+    /// Bytes of memory that files may take: what is free or can be freed, within the limits of this process.
+    fn memory(&self) -> io::Result<u64>;
+    /// Bytes of files that any memory holds, so that nobody need ask.
+    fn surely_held(&self) -> u64;
     /// Random words.
     fn random(&self) -> io::Result<[u64; 3]>;
 }

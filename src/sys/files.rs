@@ -26,6 +26,9 @@ pub struct KernelFiles;
 /// Times of last use and change within this are left as they are.
 const YOUNG: Duration = Duration::from_secs(3600);
 
+/// Bytes of a page of memory.
+const PAGE: usize = 4096;
+
 /// One of them.
 #[derive(Debug)]
 pub struct KernelFile(File);
@@ -260,10 +263,8 @@ impl DiskFile for KernelFile {
     /// By `MADV_POPULATE_WRITE`, Linux 5.14.
     fn populate(&self, mapping: &MmapRaw, offset: usize, length: usize) -> io::Result<()> {
         const MADV_POPULATE_WRITE: libc::c_int = 23;
-        let start = offset / 4096 * 4096;
-        if offset.checked_add(length).is_none_or(|end| end > mapping.len()) {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
+        let start = offset / PAGE * PAGE;
+        check_range(mapping, offset, length)?;
         // SAFETY: the range is inside the mapping, begins at a page, and the call changes no byte.
         let status = unsafe {
             let start_address = mapping.as_mut_ptr().add(start);
@@ -280,6 +281,56 @@ impl DiskFile for KernelFile {
             error => Err(error),
         }
     }
+
+    fn resident(&self, mapping: &MmapRaw, offset: usize, pages: usize) -> io::Result<Vec<bool>> {
+        let length = pages.saturating_mul(PAGE);
+        check_range(mapping, offset, length)?;
+        let mut found = vec![0u8; pages];
+        // SAFETY: the range is inside the mapping and begins at a page; the buffer has a byte for each of its
+        // pages, or more where pages are larger.
+        let status = unsafe {
+            let start = mapping.as_mut_ptr().add(offset);
+            libc::mincore(start.cast(), length, found.as_mut_ptr())
+        };
+        if status != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(found.into_iter().map(|page| page & 1 != 0).collect())
+    }
+
+    /// By `POSIX_FADV_WILLNEED`, which reads the range as it is; `readahead(2)` is the same.
+    fn read_ahead(&self, offset: u64, length: u64) -> io::Result<()> {
+        self.advise(offset, length, libc::POSIX_FADV_WILLNEED)
+    }
+
+    fn let_go(&self, mapping: &MmapRaw, offset: usize, length: usize) -> io::Result<()> {
+        check_range(mapping, offset, length)?;
+        // SAFETY: the range is inside the mapping, which is shared: its bytes stay those of the file.
+        let status = unsafe {
+            let start = mapping.as_mut_ptr().add(offset);
+            libc::madvise(start.cast(), length, libc::MADV_DONTNEED)
+        };
+        if status != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        self.advise(offset as u64, length as u64, libc::POSIX_FADV_DONTNEED)
+    }
+}
+
+impl KernelFile {
+    fn advise(&self, offset: u64, length: u64, advice: i32) -> io::Result<()> {
+        let (offset, length) = (offset as libc::off_t, length as libc::off_t);
+        // SAFETY: a system call on an open descriptor with plain numbers.
+        match unsafe { libc::posix_fadvise(self.0.as_raw_fd(), offset, length, advice) } {
+            0 => Ok(()),
+            code => Err(io::Error::from_raw_os_error(code)),
+        }
+    }
+}
+
+fn check_range(mapping: &MmapRaw, offset: usize, length: usize) -> io::Result<()> {
+    let is_inside = offset.checked_add(length).is_some_and(|end| end <= mapping.len());
+    if is_inside { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
 }
 
 /// Inode number and birth time in nanoseconds: what a copy does not have. (A file system without

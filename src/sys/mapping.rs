@@ -12,17 +12,21 @@ use memmap2::MmapRaw;
 
 use super::bytes;
 use super::door::{Access, SharedFile};
+use super::residency::Residency;
 use super::space::FileSystem;
 
 /// A file in memory.
 #[derive(Debug)]
 pub struct Mapping {
-    raw: MmapRaw,
-    file: SharedFile,
+    pub(super) raw: MmapRaw,
+    pub(super) file: SharedFile,
     backed: AtomicU64,
     /// Why the file's length could not be seen when it was last asked for; 0: it was.
     unseen: AtomicI32,
     writable: bool,
+    /// Whether what is in memory is the file's alone, so that it can be let go.
+    pub(super) shared: bool,
+    pub(super) residency: Residency,
 }
 
 impl Mapping {
@@ -35,7 +39,9 @@ impl Mapping {
         }
         let backed = AtomicU64::new(file.length()?.min(length));
         let unseen = AtomicI32::new(0);
-        Ok(Self { raw, file, backed, unseen, writable: access != Access::ReadOnly })
+        let (writable, shared) = (access != Access::ReadOnly, access != Access::Private);
+        let residency = Residency::default();
+        Ok(Self { raw, file, backed, unseen, writable, shared, residency })
     }
 
     /// The file under the mapping.
@@ -252,14 +258,6 @@ impl Mapping {
         }
         // SAFETY: inside the mapping, as `holds` says; not written while the pin is held (above).
         Some(unsafe { std::slice::from_raw_parts(self.raw.as_ptr().add(offset as usize), length) })
-    }
-
-    /// Faults the pages of a range in, to write; an error instead of a SIGBUS where the disk is full.
-    pub fn populate(&self, offset: u64, length: u64) -> io::Result<()> {
-        if !self.holds(offset, length) {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        self.file.populate(&self.raw, offset as usize, length as usize)
     }
 }
 

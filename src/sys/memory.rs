@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 use super::mapping::Mapping;
+use super::residency::Residency;
 use super::tags;
 use super::words::Words;
 use crate::format::intent::WordAt;
@@ -90,6 +91,20 @@ impl Words for Memory {
     #[inline]
     fn prefetch(&self, at: WordAt, bytes: u64) {
         self.mapping(at).prefetch(at.offset(), bytes);
+    }
+
+    #[inline]
+    fn is_beyond_memory(&self) -> bool {
+        self.log.residency().is_on()
+    }
+
+    fn residency(&self) -> Option<&Residency> {
+        Some(self.log.residency())
+    }
+
+    #[cold]
+    fn bring(&self, at: WordAt, bytes: u64) {
+        self.mapping(at).bring(at.offset(), bytes);
     }
 
     #[inline]

@@ -1,6 +1,7 @@
 //! Words that processes share, behind a trait, so that a model checker can run the code that
 //! changes them on memory of its own.
 
+use super::residency::Residency;
 use super::tags;
 use crate::format::checked::CheckedAt;
 use crate::format::intent::WordAt;
@@ -57,6 +58,18 @@ pub trait Words {
     /// Asks the processor for the lines of a range, which is about to be used.
     #[inline]
     fn prefetch(&self, _at: WordAt, _bytes: u64) {}
+    /// Whether the log is larger than memory, so that what is about to be read is better brought.
+    #[inline]
+    fn is_beyond_memory(&self) -> bool {
+        false
+    }
+    /// What is known of the pages of the log that are in memory; `None` if all of it always is.
+    fn residency(&self) -> Option<&Residency> {
+        None
+    }
+    /// Asks the device for what of a range is not in memory, in one go and for nothing else. It comes while the
+    /// caller goes on.
+    fn bring(&self, _at: WordAt, _bytes: u64) {}
     /// So many pages of the index, or those that there are, if they are fewer.
     #[inline]
     fn pages_there(&self, pages: u64) -> u64 {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panic")]
 
 mod basics;
+mod beyond;
 mod big;
 mod children;
 mod common;

@@ -11,6 +11,7 @@ fn a_child_plays_its_role() {
     let Some(Part { role, directory, seed }) = part() else { return };
     let directory = directory.as_path();
     match role.as_str() {
+        "cold reader" => crate::beyond::cold_reader(directory),
         "mixed" => crate::processes::mixed(directory, seed),
         "writer" => crate::processes::writer(directory, seed),
         "filler" => crate::processes::filler(directory, seed),

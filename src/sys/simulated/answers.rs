@@ -12,6 +12,7 @@ use crate::format::address::Millis;
 use crate::sys::clock::{BOOT_ID_FILE, KernelBoot, KernelClock};
 use crate::sys::door::{Boot, Clock, Environment, Files, Locks, SharedFile};
 use crate::sys::files::KernelFiles;
+use crate::sys::ram;
 use crate::sys::rights::Rights;
 use crate::sys::space::FileSystem;
 
@@ -45,6 +46,16 @@ impl Boot for Simulated {
         self.ask(What::BootId, Path::new(BOOT_ID_FILE))?;
         let own = *lock(&self.0.boot);
         own.map_or_else(|| KernelBoot.id(), Ok)
+    }
+
+    fn memory(&self) -> io::Result<u64> {
+        self.ask(What::Memory, Path::new(ram::MEMORY_FILE))?;
+        let own = *lock(&self.0.memory);
+        own.map_or_else(|| KernelBoot.memory(), Ok)
+    }
+
+    fn surely_held(&self) -> u64 {
+        lock(&self.0.memory).map_or(ram::SURELY_HELD, |_| 0)
     }
 
     fn random(&self) -> io::Result<[u64; 3]> {

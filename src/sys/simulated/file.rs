@@ -121,6 +121,21 @@ impl DiskFile for SimulatedFile {
         self.ask(What::Populate)?;
         self.file.populate(mapping, offset, length)
     }
+
+    fn resident(&self, mapping: &MmapRaw, offset: usize, pages: usize) -> io::Result<Vec<bool>> {
+        self.ask(What::Resident)?;
+        self.file.resident(mapping, offset, pages)
+    }
+
+    fn read_ahead(&self, offset: u64, length: u64) -> io::Result<()> {
+        self.ask(What::ReadAhead)?;
+        self.file.read_ahead(offset, length)
+    }
+
+    fn let_go(&self, mapping: &MmapRaw, offset: usize, length: usize) -> io::Result<()> {
+        self.ask(What::LetGo)?;
+        self.file.let_go(mapping, offset, length)
+    }
 }
 
 #[derive(Debug)]

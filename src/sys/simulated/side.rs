@@ -43,6 +43,10 @@ pub enum What {
     SetTimes,
     Map,
     Populate,
+    Resident,
+    ReadAhead,
+    LetGo,
+    Memory,
     Lock,
     Unlock,
     LookAtLock,
@@ -87,6 +91,7 @@ pub(super) struct State {
     pub(super) boot: Mutex<Option<[u64; 2]>>,
     pub(super) random: Mutex<Option<[u64; 3]>>,
     pub(super) kind: Mutex<Option<i64>>,
+    pub(super) memory: Mutex<Option<u64>>,
     decide: Mutex<Option<Box<Decide>>>,
     on_flush: Mutex<Option<Arc<OnFlush>>>,
     pub(super) disk: Mutex<Disk>,
@@ -110,6 +115,7 @@ impl Default for Simulated {
             boot: Mutex::default(),
             random: Mutex::default(),
             kind: Mutex::default(),
+            memory: Mutex::default(),
             decide: Mutex::default(),
             on_flush: Mutex::default(),
             disk: Mutex::default(),
@@ -134,6 +140,12 @@ impl Simulated {
     /// Is of this boot.
     pub fn in_boot(self, id: [u64; 2]) -> Self {
         *lock(&self.0.boot) = Some(id);
+        self
+    }
+
+    /// Has so much memory for files.
+    pub fn with_memory(self, bytes: u64) -> Self {
+        *lock(&self.0.memory) = Some(bytes);
         self
     }
 

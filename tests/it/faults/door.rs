@@ -28,7 +28,7 @@ struct Case {
 /// The calls of a tour in which nothing fails.
 fn calls(seed: u64) -> Vec<Call> {
     let root = fast_directory();
-    let (system, calls) = (Simulated::default(), Arc::new(Mutex::new(Vec::new())));
+    let (system, calls) = (Simulated::default().with_memory(0), Arc::new(Mutex::new(Vec::new())));
     let noted = calls.clone();
     system.refuse(move |call| {
         noted.lock().unwrap().push(call.clone());
@@ -67,7 +67,8 @@ fn cases(calls: &[Call], random: &mut Random) -> Vec<Case> {
 
 fn fail(case: &Case, seed: u64) {
     let root = fast_directory();
-    let system = Simulated::default();
+    // Larger than memory, so that all calls are made that there are.
+    let system = Simulated::default().with_memory(0);
     let (mut at, Case { at: due, what, errno, forever }) = (0, case.clone());
     system.refuse(move |call| {
         let now = call.what == what && (at == due || forever && at > due);

@@ -40,7 +40,7 @@ pub const ORDERS: &[(&str, &[&str])] = &[
         "src/cache",
         &[
             "fills", "process", "lookup", "stages", "builder", "handle", "get", "put", "view",
-            "iter", "many", "fill", "report", "relimit",
+            "resident", "iter", "many", "fill", "report", "relimit",
         ],
     ),
     (
@@ -103,9 +103,15 @@ pub const ORDERS: &[(&str, &[&str])] = &[
     ("src/recovery", &["epoch", "active", "duplicates", "pass", "table", "steps", "boot"]),
     (
         "src/session",
-        &["counters", "pins", "disk", "medium", "attached", "take", "chunks", "write", "free"],
+        &[
+            "counters", "pins", "disk", "medium", "beyond", "attached", "take", "chunks", "write",
+            "free",
+        ],
     ),
-    ("src/store", &["readings", "records", "cursor", "damage", "transitions", "barrier"]),
+    (
+        "src/store",
+        &["readings", "records", "bring", "passing", "cursor", "damage", "transitions", "barrier"],
+    ),
     ("src/sys/simulated", &["side", "file", "answers"]),
     (
         "src/sys",
@@ -116,12 +122,15 @@ pub const ORDERS: &[(&str, &[&str])] = &[
             "space",
             "rights",
             "door",
+            "ram",
             "clock",
             "lock",
             "files",
             "kernel",
             "simulated",
+            "residency",
             "mapping",
+            "paging",
             "tags",
             "words",
             "memory",
