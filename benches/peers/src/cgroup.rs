@@ -11,7 +11,7 @@ use std::process;
 use std::thread::sleep;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 
 /// Where groups can be made.
 #[derive(Debug)]
@@ -32,6 +32,8 @@ enum Version {
     Two,
 }
 
+const CANNOT: &str = "no memory cgroup can be made here (root can, or a user with a delegated group, \
+                      which --cgroup names)";
 /// How the name of a group begins; that of the process that made it follows.
 const NAME: &str = "larder-peers-";
 const PROCESSES: &str = "cgroup.procs";
@@ -47,6 +49,10 @@ const PAUSE: Duration = Duration::from_millis(10);
 impl Place {
     /// The place that was named, or one that this process finds. The error says why there is none.
     pub fn find(named: Option<&Path>) -> Result<Self> {
+        Self::tried(named).context(CANNOT)
+    }
+
+    fn tried(named: Option<&Path>) -> Result<Self> {
         let places = match named {
             Some(parent) => vec![Self::of(parent)?],
             None => own_places()?,
@@ -59,8 +65,7 @@ impl Place {
                 Err(error) => why = why.or(Some(error)),
             }
         }
-        Err(why.context("no memory controller is mounted").unwrap_or_else(|error| error))
-            .context("no memory cgroup can be made here (root can, or a user with a delegated group, which --cgroup names)")
+        Err(why.unwrap_or_else(|| anyhow!("no memory controller is mounted")))
     }
 
     fn of(parent: &Path) -> Result<Self> {

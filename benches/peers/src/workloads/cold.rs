@@ -79,17 +79,20 @@ fn puts(bench: &mut Bench<'_>, peer: &dyn Peer) -> Result<Outcome> {
     let first = first_put(bench);
     let replaces = first > 0 && !bench.about.bounded;
     let (entries, limit) = (bench.setup.entries, bench.cell.limit);
-    let before = Traffic::now()?;
+    let mut before = Traffic::now()?;
     timing::run(entries, limit, &mut latencies, &mut outcome, |i| match replaces {
         // Entries come in order: the oldest is as far behind.
         true => peer.exchange(&key(first + i), bench.values.of(first + i), &key(i)),
         false => bench.put(peer, first + i),
     })?;
+    let done = Traffic::now()?;
     // At once: what is not written yet must be there all the same.
     let end = first + outcome.operations;
     let newest = NEWEST.min(outcome.operations).max(1);
     let kept = bench.count(peer, end - newest..end)? / newest as f64;
     outcome.details.insert("newest_kept".to_owned(), kept);
+    // What the look itself read is no put's.
+    before.read += Traffic::now()?.since(done).read;
     peer.settle()?;
     device::sync(&bench.cell.directory)?;
     tell_traffic(before, &mut outcome)?;
