@@ -198,6 +198,14 @@ fn count(bench: &mut Bench<'_>, outcome: &mut Outcome) -> Result<()> {
     };
     let all = (entries.end - entries.start) as f64;
     let peer = bench.open()?;
+    let end = entries.end;
     outcome.kept = Some(bench.count(&*peer, entries)? / all);
+    // What `churn` calls so: a cache that guards older entries against new ones is full all the same.
+    let held = bench.count(&*peer, 0..end)? / end.min(bench.setup.entries).max(1) as f64;
+    outcome.details.insert("store_kept".to_owned(), held);
+    if held > outcome.kept.unwrap_or(0.0) + 0.1 {
+        let share = held * 100.0;
+        outcome.notes.push(format!("older and newer together: {share:.0} % of what fits"));
+    }
     Ok(())
 }
