@@ -27,6 +27,10 @@ pub struct Cell {
     pub slice: Duration,
     /// The longest wait for write-back.
     pub settle: Duration,
+    /// The memory that the process is confined to.
+    pub memory: Option<u64>,
+    /// The cgroup that does so.
+    pub group: Option<PathBuf>,
     /// Where the store is made: empty, and removed afterwards.
     pub directory: PathBuf,
 }
@@ -87,6 +91,8 @@ impl Cell {
             limit: none,
             slice: none,
             settle: none,
+            memory: None,
+            group: None,
             directory: PathBuf::new(),
         }
     }

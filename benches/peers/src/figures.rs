@@ -23,6 +23,14 @@ pub fn time(nanos: f64) -> String {
     }
 }
 
+/// Bytes with the largest unit that fits, and what that leaves out.
+pub fn amount(bytes: f64) -> String {
+    humansize::format_size(
+        bytes.round() as u64,
+        humansize::BINARY.decimal_places(1).decimal_zeroes(0),
+    )
+}
+
 /// Bytes with the largest unit that fits.
 pub fn bytes(bytes: usize) -> String {
     humansize::format_size(bytes, humansize::BINARY.decimal_places(0))

@@ -7,13 +7,18 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::device;
+
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Machine {
     pub processor: String,
     pub processors: usize,
     pub memory_bytes: u64,
     pub kernel: String,
     pub file_system: String,
+    /// Of the device below.
+    pub read_ahead_kib: Option<u64>,
 }
 
 impl Machine {
@@ -36,7 +41,8 @@ impl Machine {
             other => format!("{other:#x}"),
         };
         let processors = std::thread::available_parallelism()?.get();
-        Ok(Self { processor, processors, memory_bytes, kernel, file_system })
+        let read_ahead_kib = device::read_ahead_kib(directory);
+        Ok(Self { processor, processors, memory_bytes, kernel, file_system, read_ahead_kib })
     }
 }
 

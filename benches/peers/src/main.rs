@@ -4,18 +4,22 @@
 //!
 //! | floor | files | what |
 //! |--:|---|---|
-//! | 1 | `workload`, `data`, `outcome`, `machine`, `figures` | what is asked for; entries; what was measured; the machine; figures as text |
-//! | 2 | `cell`, `peer`, `timing` | one measurement; what a peer can do; how operations are timed |
+//! | 1 | `workload`, `data`, `outcome`, `device`, `cgroup`, `figures` | what is asked for; entries; what was measured; the disk; limits of memory; figures as text |
+//! | 2 | `cell`, `peer`, `timing`, `machine` | one measurement; what a peer can do; how operations are timed; the machine |
 //! | 3 | `peers/`, `part`, `record` | a file for each peer; processes of this program; all that was measured |
 //! | 4 | `workloads/`, `options`, `summary` | carries a cell out; the command line; rounds into medians |
-//! | 5 | `plan`, `table`, `chart`, `verdict/` | from options to cells; from medians to what people see |
-//! | 6 | `run` | each cell in a process of its own |
+//! | 5 | `plan`, `grid` | from options to cells; from medians to tables |
+//! | 6 | `run`, `table`, `beyond`, `chart`, `verdict/` | each cell in a process of its own; what people see |
 //! | 7 | `main` | the verbs |
 
+mod beyond;
 mod cell;
+mod cgroup;
 mod chart;
 mod data;
+mod device;
 mod figures;
+mod grid;
 mod machine;
 mod options;
 mod outcome;
@@ -64,6 +68,7 @@ fn main() -> Result<()> {
 /// `titles` are those of the overview and the chart; none: all.
 fn show(record: &Record, titles: &[String], svg: Option<&Path>) -> Result<()> {
     table::print(record, titles);
+    beyond::print(record, titles);
     verdict::print(record);
     svg.map_or(Ok(()), |path| chart::draw(record, titles, path))
 }

@@ -85,6 +85,15 @@ pub struct RunOptions {
     #[arg(long, value_delimiter = ',', default_value = "100000,1000000,10000000")]
     pub scale: Vec<u64>,
 
+    /// Memory that each cell's process is confined to, by a cgroup; stores of the cold workloads are three times as
+    /// large [with it, workloads default to the cold ones]
+    #[arg(long, value_name = "BYTES", value_parser = bytes)]
+    pub memory: Option<u64>,
+
+    /// The memory cgroup below which those of the cells are made [default: this process's own, or one above it]
+    #[arg(long, value_name = "DIRECTORY", env = "LARDER_PEERS_CGROUP")]
+    pub cgroup: Option<PathBuf>,
+
     /// Threads that work side by side (mixed, read, write)
     #[arg(long, value_delimiter = ',', default_value = "1,2")]
     pub threads: Vec<usize>,

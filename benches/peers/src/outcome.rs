@@ -28,6 +28,9 @@ pub struct Outcome {
     pub memory_an_entry: Option<f64>,
     /// Disk that it took, as a multiple of keys and values.
     pub disk_over_payload: Option<f64>,
+    /// Bytes read from the device, and written to it, an operation.
+    pub read_an_operation: Option<f64>,
+    pub written_an_operation: Option<f64>,
     pub notes: Vec<String>,
     pub details: BTreeMap<String, f64>,
 }
@@ -47,6 +50,11 @@ impl Outcome {
     /// Operations a second, each on its own.
     pub fn rate_alone(&self) -> Option<f64> {
         self.mean_ns.map(|nanos| 1e9 / nanos)
+    }
+
+    /// Operations a second of which something is left: of puts only those that can be read afterwards.
+    pub fn rate_kept(&self) -> Option<f64> {
+        self.rate.map(|rate| rate * self.kept.unwrap_or(1.0).min(1.0))
     }
 
     pub fn detail(&self, name: &str) -> Option<f64> {

@@ -9,11 +9,13 @@ use crate::cell::Cell;
 
 /// A `Cell` measures one and prints what came of it. A `Holder` fills a store and keeps it open until it
 /// is told to close it, or killed. A `Worker` is one of several that work on one store.
-#[derive(Clone, Copy, ValueEnum)]
+/// A `Capped` measures within a memory cgroup what its parent has loaded outside of it.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Part {
     Cell,
     Holder,
     Worker,
+    Capped,
 }
 
 impl Part {

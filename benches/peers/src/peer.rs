@@ -80,6 +80,12 @@ pub struct About {
     pub largest: usize,
     /// It is measured with no more entries than these: otherwise it takes hours.
     pub most_entries: u64,
+    /// Whether it works where memory holds only a part of the store.
+    pub beyond_memory: bool,
+    /// Threads that read at a time beyond memory.
+    pub readers: usize,
+    /// Bytes of disk that the smallest entry takes, where that is much.
+    pub least_disk: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -109,11 +115,15 @@ impl About {
             lower_bound: false,
             largest: usize::MAX,
             most_entries: u64::MAX,
+            beyond_memory: true,
+            readers: 1,
+            least_disk: 0,
         }
     }
 }
 
 /// What a peer is opened for.
+#[derive(Default)]
 pub struct Setup {
     pub directory: PathBuf,
     /// Entries that it will be asked to hold at a time.
@@ -122,6 +132,8 @@ pub struct Setup {
     pub size: usize,
     /// The bound that a bounded one has to keep. None: all entries fit.
     pub max_bytes: Option<u64>,
+    /// The memory that it has to stay within, its pages of files included. None: no limit.
+    pub memory: Option<u64>,
     /// As if the machine had been started again since.
     pub other_boot: bool,
 }
@@ -130,6 +142,12 @@ impl Setup {
     /// Bytes of keys and values.
     pub fn payload(&self) -> u64 {
         self.entries * (self.size + size_of::<Key>()) as u64
+    }
+
+    /// Bytes of a peer's own cache: a quarter of the memory that it has to stay within, or as many as it would
+    /// have without a limit.
+    pub fn cache(&self, without_limit: u64) -> u64 {
+        self.memory.map_or(without_limit, |memory| memory / 4)
     }
 
     /// Room enough for what a peer adds to the payload, and for what it leaves lying for a while.

@@ -1,9 +1,10 @@
 //! From options to what is measured: tasks, the peers that are given them, and their cells.
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
 
 use crate::cell::{Cell, Crew, Task};
@@ -22,17 +23,24 @@ pub struct Planned {
 
 /// What [`Workload::Scale`] stands for, at each number of entries.
 const CURVE: [Workload; 3] = [Workload::Fill, Workload::Get, Workload::Overwrite];
+/// Below it the program itself does not run; above it entries are too many to be drawn.
+const LIMITS: RangeInclusive<u64> = 32 << 20..=64 << 30;
+/// Memory that fits into a store that is to be beyond it.
+const TIMES_MEMORY: u64 = 3;
 const OPENINGS: [Workload; 3] = [Workload::Open, Workload::OpenKilled, Workload::OpenReboot];
 
 pub fn plan(options: &RunOptions) -> Result<Vec<Planned>> {
     for name in &options.peers {
         peers::find(name).with_context(|| format!("no peer {name}; see `list`"))?;
     }
+    if let Some(memory) = options.memory {
+        ensure!(LIMITS.contains(&memory), "--memory is to be from 32 MiB to 64 GiB");
+    }
     for size in &options.sizes {
         ensure!((8..1 << 28).contains(size), "values of {size} bytes are not measured");
     }
     let mut all: Vec<Planned> = Vec::new();
-    for workload in workloads(options) {
+    for workload in workloads(options)? {
         let sizes = match options.sizes.as_slice() {
             [] => workload.sizes().to_vec(),
             sizes => sizes.iter().map(|size| *size as usize).collect(),
@@ -68,16 +76,27 @@ impl Planned {
             limit: Duration::from_secs_f64(options.limit),
             slice: Duration::from_secs_f64(options.slice),
             settle: Duration::from_secs_f64(options.settle),
+            memory: options.memory,
+            group: None,
             directory: PathBuf::new(),
         }
     }
 }
 
-fn workloads(options: &RunOptions) -> Vec<Workload> {
-    match options.workloads.as_slice() {
-        [] => Workload::value_variants().to_vec(),
-        some => some.to_vec(),
+/// Those that were named; or without a limit of memory those that need none, and with one those that do.
+fn workloads(options: &RunOptions) -> Result<Vec<Workload>> {
+    let limited = options.memory.is_some();
+    let named = &options.workloads;
+    if let Some(cold) = named.iter().find(|workload| workload.is_cold() && !limited) {
+        bail!("{} needs --memory: it measures stores of three times that", cold.name());
     }
+    Ok(match named.as_slice() {
+        [] => {
+            let all = Workload::value_variants().iter().copied();
+            all.filter(|workload| workload.is_cold() == limited).collect()
+        }
+        some => some.to_vec(),
+    })
 }
 
 /// What a workload comes to with values of one size.
@@ -102,6 +121,9 @@ fn entries(workload: Workload, size: usize, options: &RunOptions) -> u64 {
             options.scale.iter().copied().max().unwrap_or(affordable)
         }
         Workload::Churn => data::fitting(options.capacity, size),
+        _ if workload.is_cold() => {
+            data::fitting(options.memory.unwrap_or(0).saturating_mul(TIMES_MEMORY), size)
+        }
         _ => affordable,
     }
 }
@@ -136,6 +158,8 @@ fn chosen(workload: Workload, size: usize, options: &RunOptions) -> Vec<String> 
 fn means_something(about: &About, workload: Workload, size: usize) -> bool {
     match about.name {
         "larder" => true,
+        _ if workload.is_cold() => about.persists && about.beyond_memory,
+        _ if about.lower_bound && about.beyond_memory => false,
         "raw" => !matches!(workload, Workload::OpenReboot | Workload::Beside | Workload::Many),
         // The pass is the lower bound of checked reads where values are large.
         "raw+crc" => {
@@ -171,6 +195,29 @@ mod tests {
         let all = planned("peers --workloads fill --payload 1GiB");
         let entries: Vec<u64> = all.iter().map(|planned| planned.task.entries).collect();
         assert_eq!(entries, [1_000_000, 1_000_000, 65_536, 1024]);
+    }
+
+    #[test]
+    fn what_is_beyond_memory_is_three_times_as_large_and_needs_a_limit() {
+        let limited = planned("peers --memory 768MiB");
+        assert!(limited.iter().all(|planned| planned.task.workload.is_cold()));
+        let task = limited.iter().map(|planned| planned.task).find(|task| task.size == 1 << 20);
+        assert_eq!(task.unwrap().entries, 2303);
+        let unlimited = planned("peers");
+        assert!(!unlimited.iter().any(|planned| planned.task.workload.is_cold()));
+        let cold = Cli::parse_from(["peers", "--workloads", "cold-get"]);
+        assert!(format!("{:#}", plan(&cold.run).unwrap_err()).contains("--memory"));
+    }
+
+    #[test]
+    fn lower_bounds_are_chosen_where_they_bound_something() {
+        let peers = |arguments| -> Vec<String> {
+            planned(arguments).into_iter().flat_map(|planned| planned.peers).collect()
+        };
+        let cold = peers("peers --memory 1GiB --workloads cold-get --sizes 4KiB");
+        assert!(cold.iter().any(|peer| peer == "raw-file-8") && !cold.contains(&"raw".to_owned()));
+        let warm = peers("peers --workloads get --sizes 4KiB");
+        assert!(warm.contains(&"raw".to_owned()) && !warm.iter().any(|peer| peer == "raw-file"));
     }
 
     #[test]

@@ -55,6 +55,10 @@ impl Record {
 }
 
 impl Row {
+    pub fn is_cold(&self) -> bool {
+        self.cell.workload.is_cold()
+    }
+
     pub fn outcome(&self) -> Option<&Outcome> {
         self.finding.outcome()
     }

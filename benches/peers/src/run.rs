@@ -6,12 +6,13 @@ use std::path::Path;
 use std::process::{Child, ExitStatus, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use rand::seq::SliceRandom;
 
 use crate::cell::{Cell, Task};
+use crate::cgroup::{Cgroup, Place};
 use crate::data;
 use crate::machine::{self, Machine};
 use crate::options::RunOptions;
@@ -24,12 +25,20 @@ use crate::record::{Record, Row};
 pub fn run(options: &RunOptions) -> Result<Record> {
     let all = plan(options)?;
     let parent = options.directory.clone().unwrap_or_else(std::env::temp_dir);
+    let limits = Limits::of(options);
+    let machine = Machine::of(&parent)?;
+    let in_memory = machine.file_system == "tmpfs";
+    let cold = all.iter().any(|planned| planned.task.workload.is_cold());
+    ensure!(
+        !(cold && in_memory),
+        "{} is in memory: --directory names one on a disk",
+        parent.display()
+    );
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos() as u64;
     let seed = options.seed.unwrap_or(now);
     let cells: usize = all.iter().map(|planned| planned.peers.len()).sum();
     eprintln!("{cells} cells, {} rounds, --seed {seed}", options.rounds);
-    let mut record =
-        Record { machine: Machine::of(&parent)?, seed, versions: versions(), rows: Vec::new() };
+    let mut record = Record { machine, seed, versions: versions(), rows: Vec::new() };
     let mut order = SmallRng::seed_from_u64(seed);
     for round in 0..options.rounds {
         // All peers of a round are asked for the same keys.
@@ -39,7 +48,10 @@ pub fn run(options: &RunOptions) -> Result<Record> {
             peers.shuffle(&mut order);
             for peer in &peers {
                 let cell = planned.cell(peer, options, round, keys);
-                let row = in_own_process(cell, &parent, options)?;
+                let row = match limits.group(&cell) {
+                    Ok(group) => in_own_process(cell, group, &parent, options)?,
+                    Err(reason) => Row { cell, finding: Finding::Cannot(reason) },
+                };
                 tell(&planned.task, &row);
                 record.rows.push(row);
             }
@@ -52,7 +64,47 @@ pub fn run(options: &RunOptions) -> Result<Record> {
     Ok(record)
 }
 
-fn in_own_process(mut cell: Cell, parent: &Path, options: &RunOptions) -> Result<Row> {
+/// What confines the memory of cells.
+enum Limits {
+    None,
+    Groups(Place),
+    /// Why it cannot be confined: then nothing is measured that should be.
+    Cannot(String),
+}
+
+impl Limits {
+    fn of(options: &RunOptions) -> Self {
+        if options.memory.is_none() {
+            return Self::None;
+        }
+        Place::find(options.cgroup.as_deref()).map_or_else(
+            |error| {
+                eprintln!("{error:#}. Nothing is measured that --memory should confine.");
+                Self::Cannot(format!("{error:#}"))
+            },
+            Self::Groups,
+        )
+    }
+
+    /// A group for a cell that is to have one.
+    fn group(&self, cell: &Cell) -> Result<Option<Cgroup>, String> {
+        match (self, cell.memory) {
+            (Self::Groups(place), Some(memory)) => {
+                place.make("cell", memory).map(Some).map_err(|error| format!("{error:#}"))
+            }
+            (Self::Cannot(reason), Some(_)) => Err(reason.clone()),
+            _ => Ok(None),
+        }
+    }
+}
+
+fn in_own_process(
+    mut cell: Cell,
+    group: Option<Cgroup>,
+    parent: &Path,
+    options: &RunOptions,
+) -> Result<Row> {
+    cell.group = group.as_ref().map(|group| group.path().to_owned());
     let directory = tempfile::Builder::new().prefix("peers-").tempdir_in(parent)?;
     cell.directory = directory.path().to_owned();
     machine::settle(cell.settle)?;

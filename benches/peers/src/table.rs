@@ -1,11 +1,9 @@
 //! Tables for people, which are Markdown as well.
 
-use std::collections::BTreeSet;
+use comfy_table::Table;
 
-use comfy_table::{CellAlignment, Table, presets};
-
-use crate::figures::{percent, significant, time};
-use crate::peers;
+use crate::figures::{amount, percent, significant, time};
+use crate::grid::{align_right, empty, grid};
 use crate::record::Record;
 use crate::summary::{Group, Value, groups, median, named};
 
@@ -28,6 +26,8 @@ const COLUMNS: &[Column] = &[
         |bytes| format!("{} B", significant(bytes)),
     ),
     ("disk/payload", |outcome| outcome.disk_over_payload, significant),
+    ("read/op", |outcome| outcome.read_an_operation, amount),
+    ("written/op", |outcome| outcome.written_an_operation, amount),
 ];
 
 /// `titles` are those of the overview; none: all.
@@ -46,39 +46,21 @@ pub fn print(record: &Record, titles: &[String]) {
     println!("{}", versions.collect::<Vec<_>>().join(", "));
     println!("Medians over the rounds; `larder is` the median of the ratios within each round.");
     let groups = groups(record);
-    println!(
-        "\nlarder is so many times as fast, each operation on its own\n{}",
-        overview(&named(&groups, titles))
-    );
+    let mut compared = named(&groups, titles);
+    compared.retain(|group| !group.task.workload.is_cold());
+    if !compared.is_empty() {
+        println!("\nlarder is so many times as fast, each operation on its own");
+        println!("{}", grid(&compared, "than", &ratio));
+    }
     for group in groups {
         println!("\n{}\n{}", group.task, table(&group));
     }
 }
 
-/// A row for each peer, a column for each workload: what is faster at what, at a glance.
-fn overview(groups: &[&Group<'_>]) -> Table {
+fn ratio(group: &Group<'_>, peer: &str) -> Option<String> {
     let time: Value = |outcome| nanos(outcome.open_ns).or(outcome.mean_ns);
-    let mut table = Table::new();
-    table.load_style(presets::ASCII_MARKDOWN);
-    table.set_header(
-        std::iter::once("than".to_owned()).chain(groups.iter().map(|group| group.task.title())),
-    );
-    let peers: BTreeSet<&str> =
-        groups.iter().flat_map(|group| group.peers.iter().map(|(peer, _)| *peer)).collect();
-    let mut peers: Vec<&str> = peers.into_iter().filter(|peer| *peer != "larder").collect();
-    peers.sort_by_key(|peer| peers::rank(peer));
-    for peer in peers {
-        let ratio = |group: &&Group<'_>| group.ratio(peer, "larder", time);
-        let ratios: Vec<Option<f64>> = groups.iter().map(ratio).collect();
-        if ratios.iter().any(Option::is_some) {
-            let cells = ratios.into_iter().map(|ratio| ratio.map(significant).unwrap_or_default());
-            table.add_row(std::iter::once(peer.to_owned()).chain(cells));
-        }
-    }
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    table
+    let ratio = group.ratio(peer, "larder", time)?;
+    (peer != "larder").then(|| significant(ratio))
 }
 
 fn table(group: &Group<'_>) -> Table {
@@ -86,10 +68,9 @@ fn table(group: &Group<'_>) -> Table {
         group.peers.iter().any(|(peer, _)| group.median(peer, column.1).is_some())
     };
     let columns: Vec<&Column> = COLUMNS.iter().filter(has).collect();
-    let mut table = Table::new();
-    table.load_style(presets::ASCII_MARKDOWN);
     let names = columns.iter().map(|column| column.0);
-    table.set_header(["peer", "larder is"].into_iter().chain(names).chain(["notes"]));
+    let head = ["peer", "larder is"].into_iter().chain(names).chain(["notes"]);
+    let mut table = empty(head.map(str::to_owned));
     for (peer, _) in &group.peers {
         let mut cells = vec![(*peer).to_owned(), times(group, peer)];
         for (_, value, write) in &columns {
@@ -98,16 +79,16 @@ fn table(group: &Group<'_>) -> Table {
         cells.push(group.notes(peer));
         table.add_row(cells);
     }
-    let last = columns.len() + 1;
-    for column in table.column_iter_mut().skip(1).take(last) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
+    align_right(&mut table, columns.len() + 1);
     table
 }
 
 /// How many times as fast larder is, with the least and the most of the rounds.
 fn times(group: &Group<'_>, peer: &str) -> String {
-    let slowness: Value = |outcome| nanos(outcome.open_ns).or(outcome.rate.map(|rate| 1.0 / rate));
+    let slowness: Value = match group.task.workload.is_cold() {
+        true => |outcome| outcome.rate_kept().map(|rate| 1.0 / rate),
+        false => |outcome| nanos(outcome.open_ns).or(outcome.rate.map(|rate| 1.0 / rate)),
+    };
     let mut ratios = group.ratios(peer, "larder", slowness);
     ratios.sort_by(f64::total_cmp);
     match (median(ratios.iter().copied()), ratios.first(), ratios.last()) {

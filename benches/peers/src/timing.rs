@@ -18,6 +18,8 @@ use crate::outcome::Outcome;
 const BLOCK: u64 = 512;
 /// Blocks of a short run, at least, so that both kinds are spread over it.
 const BLOCKS: u64 = 64;
+/// Blocks grow until they take so long, so that slow operations are stopped in time.
+const SHORT: Duration = Duration::from_millis(1);
 const LONGEST: Duration = Duration::from_secs(60);
 
 /// Latencies, and the clock they are taken with.
@@ -76,7 +78,8 @@ pub fn run(
     outcome: &mut Outcome,
     mut operation: impl FnMut(u64) -> Result<()>,
 ) -> Result<()> {
-    let block = (operations / BLOCKS).clamp(1, BLOCK);
+    let most = (operations / BLOCKS).clamp(1, BLOCK);
+    let mut block = 1;
     let (mut done, mut plain, mut plain_time) = (0, 0, Duration::ZERO);
     let begun = Instant::now();
     while done < operations && begun.elapsed() < limit {
@@ -85,11 +88,15 @@ pub fn run(
         for i in done..end {
             operation(i)?;
         }
-        plain_time += start.elapsed();
+        let took = start.elapsed();
+        plain_time += took;
         plain += end - done;
         done = (end + block).min(operations);
         for i in end..done {
             latencies.time(|| operation(i))?;
+        }
+        if took < SHORT {
+            block = (block * 2).min(most);
         }
     }
     outcome.operations = done;
@@ -117,5 +124,36 @@ fn wait_for_loads() {
     // SAFETY: every x86-64 processor has it.
     unsafe {
         std::arch::x86_64::_mm_lfence();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slow_operations_are_stopped_soon_after_the_limit() {
+        let (mut outcome, mut latencies) = (Outcome::default(), Latencies::new().unwrap());
+        let slow = |_| {
+            std::thread::sleep(SHORT);
+            Ok(())
+        };
+        run(1_000_000, SHORT * 5, &mut latencies, &mut outcome, slow).unwrap();
+        // Each takes a millisecond at least, and there are two between looks at the time.
+        assert!(outcome.operations <= 6, "{}", outcome.operations);
+    }
+
+    #[test]
+    fn all_operations_are_carried_out_once_and_in_order() {
+        let (mut outcome, mut latencies) = (Outcome::default(), Latencies::new().unwrap());
+        let mut next = 0;
+        let limit = Duration::from_secs(600);
+        run(70_001, limit, &mut latencies, &mut outcome, |i| {
+            assert_eq!(i, next);
+            next += 1;
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!((next, outcome.operations), (70_001, 70_001));
     }
 }

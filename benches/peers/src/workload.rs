@@ -44,6 +44,18 @@ pub enum Workload {
     Many,
     /// The slowest put while a store grows
     Growth,
+    /// Hits in a store of three times the memory, any entry as likely as any other
+    ColdGet,
+    /// Hits there by Zipf's law
+    ColdZipf,
+    /// Reads there of keys that are not there
+    ColdMiss,
+    /// New entries into a new store, up to three times the memory
+    ColdFill,
+    /// New entries into a full store of three times the memory
+    ColdChurn,
+    /// Nine reads to one put in a store of three times the memory
+    ColdMixed,
     /// Fill, get, overwrite and opening at 100 k, 1 M and 10 M entries
     Scale,
 }
@@ -64,6 +76,7 @@ impl Workload {
             | Self::Scale => &[100],
             Self::GetOrInsert | Self::Mixed | Self::Read | Self::Write | Self::Beside => &[1 << 10],
             Self::Miss => &[100, 1 << 10],
+            _ if self.is_cold() => &[100, 1 << 10, 4 << 10, 16 << 10, 64 << 10, 1 << 20],
             Self::View => &[16 << 10, 1 << 20],
             _ => &[100, 1 << 10, 16 << 10, 1 << 20],
         }
@@ -82,6 +95,19 @@ impl Workload {
                 | Self::Growth
                 | Self::Scale
         )
+    }
+
+    /// Whether memory holds a third of the store.
+    pub fn is_cold(self) -> bool {
+        self.only_reads_cold() || self.puts_cold() || self == Self::ColdMixed
+    }
+
+    pub fn only_reads_cold(self) -> bool {
+        matches!(self, Self::ColdGet | Self::ColdZipf | Self::ColdMiss)
+    }
+
+    pub fn puts_cold(self) -> bool {
+        matches!(self, Self::ColdFill | Self::ColdChurn)
     }
 
     /// Whether it opens what another process has left.

@@ -11,7 +11,11 @@ use crate::peer::{About, Peer, Setup};
 
 pub const ABOUT: About = About {
     views: true,
-    ..About::new("fjall", "cache as large as the data, blobs from 4 KiB", open)
+    ..About::new(
+        "fjall",
+        "cache as large as the data or a quarter of --memory, blobs from 4 KiB",
+        open,
+    )
 };
 
 struct Fjall {
@@ -19,12 +23,19 @@ struct Fjall {
     entries: Keyspace,
 }
 
+/// Bytes of a memtable, by default; several are held at a time.
+const MEMTABLE: u64 = 64 << 20;
+
 fn open(setup: &Setup) -> Result<Box<dyn Peer>> {
-    let cache = setup.payload().max(64 << 20);
+    let cache = setup.cache(setup.payload().max(64 << 20));
     let database = Database::builder(&setup.directory).cache_size(cache).open()?;
     let separate = (setup.size >= 4096).then(KvSeparationOptions::default);
-    let entries = database
-        .keyspace("entries", || KeyspaceCreateOptions::default().with_kv_separation(separate))?;
+    let memtable = setup.memory.map_or(MEMTABLE, |memory| MEMTABLE.min(memory / 16));
+    let options = || {
+        let options = KeyspaceCreateOptions::default().with_kv_separation(separate);
+        options.max_memtable_size(memtable)
+    };
+    let entries = database.keyspace("entries", options)?;
     Ok(Box::new(Fjall { database, entries }))
 }
 

@@ -15,8 +15,13 @@ use crate::peer::{About, Peer, Setup};
 
 pub const ABOUT: About = About {
     bounded: true,
+    least_disk: UNIT,
     views: true,
-    ..About::new("foyer", "block engine, a quarter of the payload in memory as well", open)
+    ..About::new(
+        "foyer",
+        "block engine, a quarter of the payload or of --memory in memory as well",
+        open,
+    )
 };
 
 struct Foyer {
@@ -34,7 +39,7 @@ const HEADER: u64 = 48;
 fn open(setup: &Setup) -> Result<Box<dyn Peer>> {
     let an_entry = (setup.size as u64 + HEADER).next_multiple_of(UNIT);
     let disk = setup.max_bytes.unwrap_or(setup.entries * an_entry * 3 / 2);
-    let memory = setup.max_bytes.unwrap_or_else(|| setup.payload()) / 4;
+    let memory = setup.cache(setup.max_bytes.unwrap_or_else(|| setup.payload()) / 4);
     let runtime = Runtime::new()?;
     let cache = runtime.block_on(async {
         let device = FsDeviceBuilder::new(&setup.directory)

@@ -1,6 +1,7 @@
 //! LMDB by heed. A cache needs no sync at each commit: `NO_SYNC`, and with it `WRITE_MAP`, which saves the
 //! copy of each page (<https://docs.rs/heed/latest/heed/struct.EnvFlags.html>; a stray write of the program
-//! can then destroy the store). One transaction an operation.
+//! can then destroy the store). One transaction an operation. Beyond memory with `NO_READ_AHEAD`, as its documentation
+//! advises there.
 
 use std::ops::Range;
 
@@ -15,12 +16,14 @@ pub const ABOUT: About = About {
     package: Some("heed"),
     processes: Processes::Any,
     views: true,
-    ..About::new("lmdb", "heed, NO_SYNC", |setup| open(setup, EnvFlags::NO_SYNC))
+    ..About::new("lmdb", "heed, NO_SYNC; NO_READ_AHEAD with --memory", |setup| {
+        open(setup, EnvFlags::NO_SYNC)
+    })
 };
 
 pub const WRITEMAP: About = About {
     name: "lmdb-writemap",
-    settings: "heed, NO_SYNC and WRITE_MAP",
+    settings: "heed, NO_SYNC and WRITE_MAP; NO_READ_AHEAD with --memory",
     open: |setup| open(setup, EnvFlags::NO_SYNC.union(EnvFlags::WRITE_MAP)),
     ..ABOUT
 };
@@ -31,6 +34,10 @@ struct Lmdb {
 }
 
 fn open(setup: &Setup, flags: EnvFlags) -> Result<Box<dyn Peer>> {
+    let flags = match setup.memory {
+        Some(_) => flags.union(EnvFlags::NO_READ_AHEAD),
+        None => flags,
+    };
     let mut options = EnvOpenOptions::new();
     // The map is the bound: beyond it LMDB is full. It takes disk as it is used.
     options.map_size((2 * setup.ample() + (1 << 30)).next_multiple_of(1 << 20) as usize);

@@ -10,6 +10,7 @@ mod larder;
 mod moka;
 mod quick_cache;
 mod raw;
+mod raw_file;
 mod redb;
 #[cfg(feature = "rocksdb")]
 mod rocksdb;
@@ -23,6 +24,9 @@ pub const ALL: &[About] = &[
     larder::ABOUT,
     raw::ABOUT,
     raw::CHECKED,
+    raw_file::ABOUT,
+    raw_file::BY_TWO,
+    raw_file::BY_EIGHT,
     foyer::ABOUT,
     heed::WRITEMAP,
     heed::ABOUT,
@@ -81,9 +85,7 @@ mod tests {
             for size in [100, 5000] {
                 let directory = tempfile::tempdir().unwrap();
                 let path = directory.path().to_owned();
-                let (max_bytes, other_boot) = (None, false);
-                let setup =
-                    Setup { directory: path, entries: ENTRIES, size, max_bytes, other_boot };
+                let setup = Setup { directory: path, entries: ENTRIES, size, ..Setup::default() };
                 let mut values = Values::new(size);
                 let mut peer = (about.open)(&setup).unwrap();
                 peer.load(0..ENTRIES / 2, &mut values).unwrap();

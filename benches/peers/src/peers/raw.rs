@@ -20,6 +20,7 @@ pub const ABOUT: About = About {
     threads: false,
     views: true,
     lower_bound: true,
+    beyond_memory: false,
     ..About::new("raw", "a mapped, pre-faulted file and a table of offsets", open)
 };
 

@@ -5,20 +5,31 @@
 use std::ops::Range;
 
 use anyhow::Result;
-use redb::{Database, Durability, ReadableDatabase, TableDefinition, WriteTransaction};
+use redb::{Builder, Database, Durability, ReadableDatabase, TableDefinition, WriteTransaction};
 
 use crate::data::{Key, Values, key};
 use crate::peer::{About, Peer, Setup};
 
-pub const ABOUT: About =
-    About { views: true, ..About::new("redb", "Durability::None, Immediate at closing", open) };
+pub const ABOUT: About = About {
+    views: true,
+    ..About::new(
+        "redb",
+        "Durability::None, Immediate at closing; cache 1 GiB or a quarter of --memory",
+        open,
+    )
+};
 
 const ENTRIES: TableDefinition<Key, &[u8]> = TableDefinition::new("entries");
+
+/// Bytes of its cache, by default.
+const CACHE: u64 = 1 << 30;
 
 struct Redb(Database);
 
 fn open(setup: &Setup) -> Result<Box<dyn Peer>> {
-    let redb = Redb(Database::create(setup.directory.join("redb"))?);
+    let mut builder = Builder::new();
+    builder.set_cache_size(setup.cache(CACHE) as usize);
+    let redb = Redb(builder.create(setup.directory.join("redb"))?);
     let transaction = redb.begin()?;
     transaction.open_table(ENTRIES)?;
     transaction.commit()?;

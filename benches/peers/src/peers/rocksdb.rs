@@ -9,16 +9,27 @@ use crate::peer::{About, Peer, Setup};
 
 pub const ABOUT: About = About {
     views: true,
-    ..About::new("rocksdb", "optimize_for_point_lookup, cache as large as the data", open)
+    ..About::new(
+        "rocksdb",
+        "optimize_for_point_lookup, cache as large as the data or a quarter of --memory",
+        open,
+    )
 };
 
 struct Rocks(DB);
+
+/// Bytes of a write buffer, by default.
+const WRITE_BUFFER: u64 = 64 << 20;
 
 fn open(setup: &Setup) -> Result<Box<dyn Peer>> {
     let mut options = Options::default();
     options.create_if_missing(true);
     options.set_max_background_jobs(2);
-    options.optimize_for_point_lookup((setup.payload() >> 20).max(64));
+    options.optimize_for_point_lookup((setup.cache(setup.payload()) >> 20).max(64));
+    if let Some(memory) = setup.memory {
+        // Two of them are held at a time.
+        options.set_write_buffer_size(WRITE_BUFFER.min(memory / 16) as usize);
+    }
     Ok(Box::new(Rocks(DB::open(&options, &setup.directory)?)))
 }
 

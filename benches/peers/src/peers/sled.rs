@@ -1,5 +1,6 @@
 //! sled 0.34, the last that is no alpha; `Mode::HighThroughput`
-//! (<https://docs.rs/sled/0.34/sled/enum.Mode.html>), a cache as large as the data.
+//! (<https://docs.rs/sled/0.34/sled/enum.Mode.html>), a cache as large as the data
+//! where memory has no limit.
 
 use anyhow::Result;
 use sled::{Config, Db, Mode};
@@ -7,8 +8,9 @@ use sled::{Config, Db, Mode};
 use crate::data::Key;
 use crate::peer::{About, Peer, Setup};
 
-pub const ABOUT: About =
-    About { views: true, ..About::new("sled", "HighThroughput, cache as large as the data", open) };
+pub const ABOUT: About = About { views: true, ..About::new("sled", SETTINGS, open) };
+
+const SETTINGS: &str = "HighThroughput, cache as large as the data or a quarter of --memory";
 
 struct Sled(Db);
 
@@ -16,7 +18,7 @@ fn open(setup: &Setup) -> Result<Box<dyn Peer>> {
     let config = Config::new()
         .path(setup.directory.join("sled"))
         .mode(Mode::HighThroughput)
-        .cache_capacity(setup.ample());
+        .cache_capacity(setup.cache(setup.ample()));
     Ok(Box::new(Sled(config.open()?)))
 }
 

@@ -1,6 +1,7 @@
 //! SQLite by rusqlite: a write-ahead log, and no sync (<https://www.sqlite.org/pragma.html#pragma_synchronous>).
 //! A table without rowids only where rows are small (<https://www.sqlite.org/withoutrowid.html>, "When to use").
-//! A connection a thread, from a pool.
+//! A connection a thread, from a pool. Beyond memory its file is not mapped: each page of a mapping that is not
+//! in memory would have what lies around it read, too.
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -17,20 +18,35 @@ pub const ABOUT: About = About {
     package: Some("rusqlite"),
     processes: Processes::Any,
     views: true,
-    ..About::new("sqlite", "bundled, WAL, synchronous=OFF, mapped", open)
+    ..About::new(
+        "sqlite",
+        "bundled, WAL, synchronous=OFF, mapped; with --memory not, and a quarter of it as cache",
+        open,
+    )
 };
 
 const PUT: &str = "INSERT OR REPLACE INTO entries (key, value) VALUES (?1, ?2)";
 const GET: &str = "SELECT value FROM entries WHERE key = ?1";
 const REMOVE: &str = "DELETE FROM entries WHERE key = ?1";
 
+/// Bytes of its cache where the file is mapped, and the most that is mapped.
+const CACHE: u64 = 64 << 20;
+const MAPPED: u64 = 16 << 30;
+
 struct Sqlite {
     path: PathBuf,
+    cache: u64,
+    mapped: u64,
     idle: Mutex<Vec<Connection>>,
 }
 
 fn open(setup: &Setup) -> Result<Box<dyn Peer>> {
-    let sqlite = Sqlite { path: setup.directory.join("sqlite"), idle: Mutex::default() };
+    let sqlite = Sqlite {
+        path: setup.directory.join("sqlite"),
+        cache: setup.cache(CACHE),
+        mapped: if setup.memory.is_some() { 0 } else { MAPPED },
+        idle: Mutex::default(),
+    };
     let rowids = if setup.size <= 200 { "WITHOUT ROWID" } else { "" };
     sqlite.with(|connection| {
         Ok(connection.execute_batch(&format!(
@@ -44,10 +60,12 @@ impl Sqlite {
     fn connect(&self) -> Result<Connection> {
         let connection = Connection::open(&self.path)?;
         connection.busy_timeout(Duration::from_secs(60))?;
-        connection.execute_batch(
+        connection.execute_batch(&format!(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF;
-             PRAGMA cache_size = -65536; PRAGMA mmap_size = 17179869184;",
-        )?;
+             PRAGMA cache_size = -{}; PRAGMA mmap_size = {};",
+            self.cache >> 10,
+            self.mapped
+        ))?;
         Ok(connection)
     }
 

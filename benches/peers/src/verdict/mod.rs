@@ -2,6 +2,7 @@
 //! median counts.
 
 mod bar;
+mod cold;
 mod costs;
 mod crews;
 mod results;
@@ -47,6 +48,7 @@ fn bars(results: &Results<'_>) -> Vec<Bar> {
         costs::opening(results),
         costs::space(results),
         costs::growth(results),
+        cold::cold(results),
     ];
     subjects.into_iter().flatten().collect()
 }
@@ -86,6 +88,25 @@ mod tests {
         let each = ["each on its own", "overlapping"];
         let expected = each.map(|kind| (format!("get 1 KiB: larder / raw, {kind}"), true));
         assert_eq!(judged, expected);
+    }
+
+    #[test]
+    fn beyond_memory_the_best_is_the_store_whose_puts_can_be_read_afterwards() {
+        let of = |peer, rate, kept| {
+            let mut row = row(Cell { workload: Workload::ColdFill, ..Cell::example(peer) }, rate);
+            let Finding::Measured(outcome) = &mut row.finding else { return row };
+            (outcome.kept, outcome.p999_ns) = (Some(kept), Some(rate as u64));
+            row
+        };
+        let rows = vec![
+            of("larder", 50.0, 1.0),
+            of("foyer", 200.0, 0.1),
+            of("candystore", 40.0, 1.0),
+            of("raw-file", 1000.0, 1.0),
+        ];
+        let rate = "cold-fill 1 KiB: larder / the best peer";
+        let expected = [(rate.to_owned(), true), (format!("{rate}, p99.9"), false)];
+        assert_eq!(judged(rows), expected);
     }
 
     #[test]

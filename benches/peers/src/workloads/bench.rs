@@ -24,15 +24,18 @@ const BATCH_BYTES: u64 = 16 << 20;
 const BATCH: u64 = 10_000;
 /// Entries that are looked up to learn how many are left.
 const SAMPLE: u64 = 200_000;
+/// Where each may be a read of the device.
+const COLD_SAMPLE: u64 = 20_000;
 
 impl<'a> Bench<'a> {
     pub fn new(cell: &'a Cell, about: &'static About) -> Self {
+        let fewer = cell.entries.min(about.most_entries);
         let setup = Setup {
             directory: cell.directory.clone(),
-            entries: cell.entries.min(about.most_entries),
+            entries: if cell.workload.is_cold() { cell.entries } else { fewer },
             size: cell.size,
-            max_bytes: None,
-            other_boot: false,
+            memory: cell.memory,
+            ..Setup::default()
         };
         let buffer = Vec::with_capacity(cell.size);
         Self { cell, about, setup, values: Values::new(cell.size), buffer }
@@ -88,7 +91,8 @@ impl<'a> Bench<'a> {
     /// How many of a range of entries are there, by a sample spread over it.
     pub fn count(&mut self, peer: &dyn Peer, entries: Range<u64>) -> Result<f64> {
         let all = entries.end - entries.start;
-        let step = (all / SAMPLE).max(1);
+        let sample = if self.cell.workload.is_cold() { COLD_SAMPLE } else { SAMPLE };
+        let step = (all / sample).max(1);
         let (mut asked, mut found) = (0, 0);
         for i in entries.step_by(step as usize) {
             asked += 1;

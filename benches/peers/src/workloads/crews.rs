@@ -175,7 +175,7 @@ fn own(i: u64, entries: u64, place: Place) -> u64 {
 }
 
 /// What all did together; the latencies are the slowest worker's.
-fn sum(outcomes: &[Outcome]) -> Outcome {
+pub fn sum(outcomes: &[Outcome]) -> Outcome {
     let worst = |of: fn(&Outcome) -> Option<u64>| outcomes.iter().filter_map(of).max();
     let ratios = outcomes.iter().filter_map(|outcome| outcome.hit_ratio);
     Outcome {

@@ -3,6 +3,7 @@
 mod bench;
 mod bounded;
 mod children;
+mod cold;
 mod crews;
 mod growth;
 mod many;
@@ -13,6 +14,7 @@ mod refusal;
 use anyhow::{Context, Result};
 
 use crate::cell::Cell;
+use crate::cgroup;
 use crate::outcome::{Finding, Outcome};
 use crate::part::Part;
 use crate::peers;
@@ -25,6 +27,11 @@ pub fn play(part: Part, cell: &Cell, index: usize) -> Result<()> {
         let about = peers::find(&cell.peer).context("no such peer")?;
         anyhow::Ok(Bench::new(cell, about))
     };
+    // A cold cell's own process loads and counts; it is the one that measures which is confined.
+    let confined = part == Part::Capped || part == Part::Cell && !cell.workload.is_cold();
+    if let Some(group) = cell.group.as_deref().filter(|_| confined) {
+        cgroup::join(group)?;
+    }
     match part {
         Part::Cell => {
             println!("{}", serde_json::to_string(&measure(cell))?);
@@ -32,6 +39,7 @@ pub fn play(part: Part, cell: &Cell, index: usize) -> Result<()> {
         }
         Part::Holder => opening::hold(&mut bench()?),
         Part::Worker => crews::work_as_process(&mut bench()?, index),
+        Part::Capped => cold::measure_capped(&mut bench()?),
     }
 }
 
@@ -45,7 +53,7 @@ fn measure(cell: &Cell) -> Finding {
     match carry_out(&mut Bench::new(cell, about)) {
         Ok(mut outcome) => {
             let most = about.most_entries;
-            if most < cell.entries {
+            if most < cell.entries && !cell.workload.is_cold() {
                 outcome.notes.insert(0, format!("with {most} entries"));
             }
             Finding::Measured(Box::new(outcome))
@@ -69,6 +77,7 @@ fn carry_out(bench: &mut Bench<'_>) -> Result<Outcome> {
         Workload::Beside => crews::beside(bench),
         Workload::Many => many::beside_single(bench),
         Workload::Growth => growth::grow(bench),
-        Workload::Scale => anyhow::bail!("stands for other workloads"),
+        workload if workload.is_cold() => cold::measure(bench),
+        _ => anyhow::bail!("stands for other workloads"),
     }
 }
