@@ -206,7 +206,7 @@ mod tests {
         }
         assert_eq!(residency.guess(), 1_000_100);
         for turn in 0..100 {
-            residency.learn(if turn % 2 == 0 { 1_000_100 } else { 900 });
+            residency.learn(if turn % 2 == 0 { 900 } else { 1_000_100 });
             assert!(residency.guess() <= UNSTEADY_BYTES);
         }
         for _ in 0..24 {
