@@ -233,6 +233,7 @@ impl Process {
         let session = &self.session;
         let units = (shape.footprint() / UNIT) as u32;
         let mut last = false;
+        let mut asked = false;
         for _ in 0..TRIES {
             let wanted = Wanted { queue, which: Writing::Put, units, last };
             if let Some(spot) = session.reserve(&mut writer.chunks, wanted)? {
@@ -240,7 +241,12 @@ impl Process {
             }
             last = true;
             if !reclaim::make_room(session, writer, units + 1)? {
-                break;
+                // Nothing is left to be evicted: a disk that counted as full may yet have room.
+                if asked || !session.is_disk_full() {
+                    break;
+                }
+                session.disk.try_again();
+                asked = true;
             }
         }
         Err(session.full())

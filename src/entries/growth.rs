@@ -98,6 +98,7 @@ fn back(session: &Session, backed: &mut Backed, end: u64) -> Result<bool> {
     let granted = store.load(control::INDEX_GRANTED).max(end);
     let until = granted.min(start + GROWTH_LIMIT).max(end);
     if !session.leaves_free(until - start)? {
+        session.note_disk_full();
         return Ok(false);
     }
     let done = store
@@ -111,7 +112,10 @@ fn back(session: &Session, backed: &mut Backed, end: u64) -> Result<bool> {
             backed.0 = until;
             Ok(true)
         }
-        Err(error) if error.stops_growth() => Ok(false),
+        Err(error) if error.stops_growth() => {
+            session.note_disk_full();
+            Ok(false)
+        }
         Err(error) => Err(error),
     }
 }

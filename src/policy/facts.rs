@@ -45,6 +45,12 @@ pub struct StoreFacts<'a> {
     pub free: u64,
     /// Segments that can be taken after a sync.
     pub after_sync: u64,
+    /// Free segments below this number start a walk.
+    pub low_water: u64,
+    /// Whether the disk is full: then what is allocated is all that there is.
+    pub full: bool,
+    /// Whether room is made early enough a little later.
+    pub can_wait: bool,
     /// The most entries.
     pub max_entries: u64,
     /// Now.
@@ -81,6 +87,9 @@ pub mod examples {
             allowed: segments.len() as u64,
             free: 0,
             after_sync: 0,
+            low_water: 2,
+            full: false,
+            can_wait: false,
             max_entries: u64::MAX,
             now: Millis::new(10_000),
         }

@@ -20,6 +20,6 @@ pub use facts::{SegmentFacts, StoreFacts};
 pub use kept::{Kept, OldSegment, Room, Since, batches};
 pub use records::{Judgement, RecordFacts, is_budget_spent, judge};
 pub use segments::{
-    LOW_WATER, Need, Plan, is_main_in_few, may_evict_until, not_swept, pace, plan, sweep_for_room,
-    trim_after, trim_queue,
+    LOW_WATER, Need, Plan, is_main_in_few, low_water_when_full, may_evict_until, not_swept, pace,
+    plan, sweep_for_room, trim_after, trim_queue,
 };

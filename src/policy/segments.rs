@@ -13,8 +13,12 @@ const PROBATION_PERCENT: u64 = 10;
 const COMPACT_BELOW_PERCENT: u64 = 74;
 /// Segments that do not count as room for live records: one for moves, one for the active segments.
 const RESERVE_SEGMENTS: u64 = 2;
-/// Free segments below this number start a walk.
+/// The same on a full disk, where less is kept free.
+const RESERVE_WHEN_FULL: u64 = 1;
+/// Free segments below this number start a walk, where the disk is not full.
 pub const LOW_WATER: u64 = 2;
+/// Fewer segments than this on a full disk: none is kept for moves.
+const FEW_ON_A_FULL_DISK: u64 = 8;
 /// In fewer segments than this, what a hand passes in main is written again, so that it is younger than what
 /// came since; in more, the segment that the hand leaves is made the youngest.
 const FEW_SEGMENTS: usize = 8;
@@ -64,13 +68,27 @@ pub fn plan(store: &StoreFacts<'_>, need: Need) -> Plan {
 /// A segment, if they run low; else order in the queues. Where a sync would set some free, there is
 /// nothing to do: the put that needs one syncs before it evicts anything live.
 fn tend(store: &StoreFacts<'_>) -> Option<Plan> {
-    if store.free >= LOW_WATER {
+    if store.free >= store.low_water {
         promote(store)
-    } else if store.free + store.after_sync < LOW_WATER {
-        room(store)
+    } else if store.free + store.after_sync < store.low_water && !store.can_wait {
+        room(store).filter(|plan| !store.full || !is_of_active(store, *plan))
     } else {
         None
     }
+}
+
+/// Whether a plan is about a segment that puts fill. Where all that there is was filled, such a one goes only
+/// when it is full, too: else each put would evict the one before.
+fn is_of_active(store: &StoreFacts<'_>, plan: Plan) -> bool {
+    let active = store.segments.iter().filter(|s| s.state == State::Active);
+    active.map(|s| s.id).any(|id| matches!(plan, Plan::Walk(of, Purpose::Evict) if of == id))
+}
+
+/// The low water mark of a full disk, where every segment that is kept free is missed: one for puts, and one
+/// for moves if there are enough, and main has less room left for them than a quarter of a segment.
+pub fn low_water_when_full(segments: u64, main_left: u32, segment_units: u32) -> u64 {
+    let keeps = segments >= FEW_ON_A_FULL_DISK && main_left < segment_units / 4;
+    1 + u64::from(keeps)
 }
 
 /// Reclaims a segment. What has expired as a whole goes first. Live entries go only where there is too little
@@ -91,7 +109,8 @@ fn room(store: &StoreFacts<'_>) -> Option<Plan> {
 /// bytes.
 fn lives_little(store: &StoreFacts<'_>, less: u64) -> bool {
     let live: u64 = store.segments.iter().map(|s| u64::from(s.live.units)).sum();
-    let log = store.allowed.saturating_sub(RESERVE_SEGMENTS) * u64::from(store.segment_units);
+    let reserve = if store.full { RESERVE_WHEN_FULL } else { RESERVE_SEGMENTS };
+    let log = store.allowed.saturating_sub(reserve) * u64::from(store.segment_units);
     live.saturating_sub(less) * 100 < log * COMPACT_BELOW_PERCENT
 }
 
@@ -333,6 +352,31 @@ mod tests {
         assert_eq!(trim_queue(&facts), Queue::Main);
         assert_eq!(trim_after(&facts, Queue::Main, 0), Some(SegmentId::new(4)));
         assert_eq!(trim_after(&facts, Queue::Main, 4), Some(SegmentId::new(4)));
+    }
+
+    #[test]
+    fn on_a_full_disk_room_is_made_late_and_what_puts_fill_goes_only_when_it_is_full() {
+        fn full(segments: &[SegmentFacts]) -> StoreFacts<'_> {
+            StoreFacts { full: true, low_water: 1, ..store(segments) }
+        }
+        let mut segments = main_segments(100);
+        let walk = Plan::Walk(SegmentId::new(0), Purpose::Evict);
+        assert_eq!(plan(&full(&segments), Need::Upkeep), walk);
+        let later = StoreFacts { can_wait: true, ..full(&segments) };
+        assert_eq!(plan(&later, Need::Upkeep), Plan::Nothing);
+        assert_eq!(plan(&later, Need::Segment), walk, "a put needs it now");
+        segments.truncate(1);
+        segments[0].state = State::Active;
+        assert_eq!(plan(&full(&segments), Need::Upkeep), Plan::Nothing);
+        assert_eq!(plan(&full(&segments), Need::Segment), walk);
+        assert_eq!(plan(&store(&segments), Need::Upkeep), walk);
+    }
+
+    #[test]
+    fn a_full_disk_of_many_segments_keeps_one_for_moves_unless_main_has_room_for_them() {
+        let kept = |segments, left| low_water_when_full(segments, left, 100);
+        assert_eq!([kept(1, 0), kept(7, 0), kept(8, 25)], [1; 3]);
+        assert_eq!([kept(8, 0), kept(8, 24), kept(4096, 0)], [2; 3]);
     }
 
     #[test]

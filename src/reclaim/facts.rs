@@ -4,10 +4,10 @@ use super::writer::{Route, Swept};
 use crate::format::address::{Millis, SegmentId};
 use crate::format::control::{self, TABLE_SEGMENTS};
 use crate::format::segment::{
-    FIRST_EXPIRY, GRANTED, HORIZON, Horizon, LAST_EXPIRY, ORDER, State, StateWord,
+    FIRST_EXPIRY, GRANTED, HORIZON, Horizon, LAST_EXPIRY, ORDER, Queue, State, StateWord,
 };
 use crate::format::walk::{Purpose, WalkWord};
-use crate::policy::{SegmentFacts, StoreFacts, sweep_due};
+use crate::policy::{self, LOW_WATER, SegmentFacts, StoreFacts, sweep_due};
 use crate::session::pins::{self, Segments};
 use crate::session::{Session, Takeable};
 use crate::sys::words::Words;
@@ -20,6 +20,12 @@ pub struct Facts {
     pub free: u64,
     /// Segments that can be taken after a sync.
     pub after_sync: u64,
+    /// Free ones below this number start a walk.
+    pub low_water: u64,
+    /// Whether the disk counts as full.
+    full: bool,
+    /// Whether the segment that puts fill has much room left.
+    can_wait: bool,
     allowed: u64,
     max_entries: u64,
     segment_units: u32,
@@ -36,6 +42,9 @@ impl Facts {
             segments: Vec::new(),
             free: 0,
             after_sync: 0,
+            low_water: LOW_WATER,
+            full: session.is_disk_full(),
+            can_wait: false,
             allowed: store.segments_allowed(),
             max_entries: store.load(control::MAX_ENTRIES),
             segment_units: store.geometry.segment_units(),
@@ -63,7 +72,27 @@ impl Facts {
             }
         }
         facts.note_sweep(session);
+        if facts.full {
+            facts.note_full(session);
+        }
         facts
+    }
+
+    /// Takes what the disk can hold for all that there is.
+    fn note_full(&mut self, session: &Session) {
+        let store = &session.store;
+        let usable = store.segments().map(|id| session.usable(id)).sum::<u64>();
+        self.allowed = self.allowed.min(usable >> store.geometry.segment_shift);
+        let main_left =
+            store.active(Queue::Main).map_or(0, |id| session.left_in(id, store.tail(id)));
+        self.low_water = policy::low_water_when_full(self.allowed, main_left, self.segment_units);
+        let active = store.active(Queue::Probation);
+        self.can_wait = active.is_some_and(|id| !session.is_running_out(id, store.tail(id)));
+    }
+
+    /// Whether so few segments are free that a walk is due.
+    pub fn is_low(&self) -> bool {
+        self.free < self.low_water && !self.can_wait
     }
 
     /// Notes which segment is being swept. (Last: a sweep that has ended meanwhile counts as under way.)
@@ -83,6 +112,9 @@ impl Facts {
             allowed: self.allowed,
             free: self.free,
             after_sync: self.after_sync,
+            low_water: self.low_water,
+            full: self.full,
+            can_wait: self.can_wait,
             max_entries: self.max_entries,
             now: self.now,
         }

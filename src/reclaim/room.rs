@@ -10,7 +10,7 @@ use super::writer::{Route, Writer};
 use crate::error::Result;
 use crate::format::address::UNIT;
 use crate::format::segment::{GRANTED, State};
-use crate::policy::{self, LOW_WATER, Need};
+use crate::policy::{self, Need};
 use crate::session::Session;
 use crate::store::Store;
 
@@ -23,7 +23,7 @@ pub fn make_room(session: &Session, writer: &mut Writer, units: u32) -> Result<b
 }
 
 fn make_room_by_turns(session: &Session, writer: &mut Writer, units: u32) -> Result<bool> {
-    if session.is_disk_full() && !fits_anywhere(&session.store, units) {
+    if session.is_disk_full() && !fits_anywhere(session, units) {
         return Ok(false); // However much were evicted.
     }
     if is_any_word_damaged(&session.store) {
@@ -37,8 +37,8 @@ fn make_room_by_turns(session: &Session, writer: &mut Writer, units: u32) -> Res
             repair_grants(session)?;
         }
         let facts = Facts::gather(session, units, &writer.swept);
-        writer.free = facts.free;
-        if facts.free >= LOW_WATER {
+        writer.chunks.free = facts.free;
+        if facts.free >= facts.low_water {
             return Ok(true);
         }
         if facts.after_sync > 0 {
@@ -117,10 +117,9 @@ fn is_walking(session: &Session) -> bool {
     session.store.load(Route::Upkeep.at()) != 0
 }
 
-/// Whether any segment has so much space allocated that a record of `units` fits.
-fn fits_anywhere(store: &Store, units: u32) -> bool {
-    let bytes = u64::from(units) * UNIT;
-    store.segments().any(|id| store.state(id).is_some_and(|state| state.allocated >= bytes))
+/// Whether so much of any segment can be used that a record of `units` fits.
+fn fits_anywhere(session: &Session, units: u32) -> bool {
+    session.store.segments().any(|id| session.usable(id) >= u64::from(units) * UNIT)
 }
 
 /// Whether any segment that has a grant is free.

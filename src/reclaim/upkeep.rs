@@ -41,7 +41,7 @@ pub fn upkeep(session: &Session, writer: &mut Writer, bytes: u64) -> Result<()> 
     if is_plan_due(session, writer) {
         replan(session, writer)?;
     }
-    let mut budget = policy::pace(bytes, writer.free);
+    let mut budget = policy::pace(bytes, writer.chunks.free);
     while store.load(Route::Upkeep.at()) != 0 {
         match step(session, writer, Route::Upkeep, false)? {
             Stepped::Past { bytes, .. } if bytes < budget => budget -= bytes,
@@ -106,7 +106,7 @@ fn is_plan_due(session: &Session, writer: &Writer) -> bool {
     let due = words.load(control::SWEEP_DUE);
     words.load(Route::Upkeep.at()) == 0
         && (words.load(control::ORDERS) != writer.orders_seen
-            || writer.free < LOW_WATER
+            || writer.chunks.free < LOW_WATER
             || (due < Millis::NEVER.get() && due <= session.clock.coarse().get()))
 }
 
@@ -114,7 +114,7 @@ fn is_plan_due(session: &Session, writer: &Writer) -> bool {
 fn replan(session: &Session, writer: &mut Writer) -> Result<()> {
     writer.orders_seen = session.store.load(control::ORDERS);
     let mut facts = look(session, writer);
-    if facts.free < LOW_WATER && session.free_drained()? {
+    if facts.free < facts.low_water && session.free_drained()? {
         facts = look(session, writer);
     }
     carry_out(session, writer, policy::plan(&facts.store(), Need::Upkeep)).map(|_| ())
@@ -123,7 +123,8 @@ fn replan(session: &Session, writer: &mut Writer) -> Result<()> {
 /// Gathers the facts, and notes when the next sweep is due.
 fn look(session: &Session, writer: &mut Writer) -> Facts {
     let facts = Facts::gather(session, 1, &writer.swept);
-    writer.free = facts.free;
+    // What can wait until the next chunk is not looked at with each put.
+    writer.chunks.free = if facts.is_low() { facts.free } else { facts.free.max(LOW_WATER) };
     session.store.words.store(control::SWEEP_DUE, facts.sweep_due().get());
     facts
 }
@@ -132,7 +133,7 @@ fn look(session: &Session, writer: &mut Writer) -> Facts {
 fn make_room_for_index(session: &Session, writer: &mut Writer) -> Result<()> {
     writer.index_wants = false;
     let me = session.attachment()?;
-    if session.disk.allocates_on_read() || writer.free < LOW_WATER {
+    if session.disk.allocates_on_read() || writer.chunks.free < LOW_WATER {
         return Ok(());
     }
     let lock_error = |error| session.log_error("cannot lock", error);

@@ -44,9 +44,8 @@ pub struct Writer {
     pub(super) lifetimes: Lifetimes,
     /// Whether something live may go.
     pub(super) permit: Permit,
-    /// Segments taken, and free ones, when it last looked for something to do.
+    /// Segments taken when it last looked for something to do.
     pub(super) orders_seen: u64,
-    pub(super) free: u64,
 }
 
 /// Copies that wait for a sync before a slot names them.

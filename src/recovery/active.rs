@@ -126,6 +126,13 @@ impl Active {
         if tail >= store.geometry.segment_units() || self.damaged || self.is_cut_short(store) {
             return None;
         }
+        // On a disk that is full it may be allocated, and still take blocks when it is written.
+        let start = store.geometry.segment_start(self.segment);
+        let from = u64::from(tail.min(self.chain)) * UNIT;
+        let behind = state.allocated.saturating_sub(from);
+        if store.words.populate(WordAt::log(start + from), behind).is_err() {
+            return None;
+        }
         if tail > self.chain {
             // One chunk for all that lies beyond the chain, so that walks can pass it.
             let address = store.geometry.address(self.segment, self.chain);
@@ -135,7 +142,6 @@ impl Active {
             store.words.store(at, header[0]);
             store.words.store(at.plus(1), header[1]);
         }
-        let start = store.geometry.segment_start(self.segment);
         wipe(store, start + u64::from(tail) * UNIT, start + state.allocated);
         Some(tail)
     }

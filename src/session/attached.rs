@@ -197,9 +197,21 @@ impl<M: Medium, L: Liveness> Session<M, L> {
         self.clock.now()
     }
 
-    /// Whether the disk has been found full of late, so that nothing new is allocated.
+    /// Whether the disk counts as full, so that nothing new is allocated.
     pub fn is_disk_full(&self) -> bool {
-        self.disk.is_full(|| self.now())
+        self.disk.is_full()
+    }
+
+    /// Notes that the disk was found full.
+    #[cold]
+    pub fn note_disk_full(&self) {
+        self.disk.note_full(self.now(), self.store.words.free_space().unwrap_or(u64::MAX));
+    }
+
+    /// Lets a disk that counts as full count so no longer if it may have room again.
+    #[cold]
+    pub fn look_at_disk(&self) {
+        self.disk.look_again(self.now(), self.store.words.free_space().unwrap_or(0));
     }
 
     /// Counts something.

@@ -33,6 +33,9 @@ const POPULATE_STEP: u64 = 512 << 10;
 #[derive(Debug, Default)]
 pub struct Chunks {
     open: [Option<Chunk>; 2],
+    /// Segments that are free, as upkeep saw them last; none as soon as the segment that puts fill runs out
+    /// on a full disk.
+    pub free: u64,
     /// How often each was reserved.
     reserved: [u32; 2],
     populated: [Option<(SegmentId, Generation, u64)>; 2],
@@ -119,12 +122,7 @@ impl<M: Medium, L: Liveness> Session<M, L> {
 
     /// Units behind the tail of a segment in which chunks can be reserved.
     pub fn left_in(&self, segment: SegmentId, tail: u32) -> u32 {
-        let usable = if self.is_disk_full() {
-            self.store.state(segment).map_or(0, |state| (state.allocated / UNIT) as u32)
-        } else {
-            self.store.geometry.segment_units()
-        };
-        usable.saturating_sub(tail)
+        ((self.usable(segment) / UNIT) as u32).saturating_sub(tail)
     }
 
     /// Gives what is left of the open chunks back, where nothing was reserved behind them: for a process
@@ -182,6 +180,9 @@ impl<M: Medium, L: Liveness> Session<M, L> {
         want: u32,
     ) -> Result<Option<Chunk>> {
         let Wanted { queue, last, .. } = wanted;
+        if self.is_disk_full() {
+            self.look_at_disk();
+        }
         loop {
             let fitting = self
                 .tail_of(queue)
@@ -194,17 +195,26 @@ impl<M: Medium, L: Liveness> Session<M, L> {
                 }
             };
             let end = tail.units + want.min(left);
+            let written = self.store.state(tail.segment).map_or(0, |state| state.allocated);
             if !self.allocate(tail.segment, tail.generation, u64::from(end) * UNIT)? {
                 continue; // The disk counts as full now.
             }
-            if !self.populate(&mut chunks.populated[queue as usize], tail, end)? {
-                return Ok(None);
+            if !self.populate(&mut chunks.populated[queue as usize], tail, end, written)? {
+                continue; // And so much less of this segment can be used.
             }
             if self.move_tail(queue, tail, end)? {
+                if self.is_disk_full() && self.is_running_out(tail.segment, end) {
+                    chunks.free = 0;
+                }
                 let Tail { segment, generation, units: start } = tail;
                 return Ok(Some(Chunk { segment, generation, start, next: start + 1, end }));
             }
         }
+    }
+
+    /// Whether little is left of a segment behind a tail in it: an eighth of what can be used.
+    pub fn is_running_out(&self, segment: SegmentId, tail: u32) -> bool {
+        u64::from(self.left_in(segment, tail)) * UNIT < self.usable(segment) / 8
     }
 
     /// Makes what is behind a tail a chunk up to `end`; `false` if the tail is no longer there.
@@ -243,12 +253,15 @@ impl<M: Medium, L: Liveness> Session<M, L> {
         })
     }
 
-    /// Faults pages in ahead of a tail, to `end` at least; `false` if the disk is full all the same.
+    /// Faults pages in ahead of a tail, to `end` at least, as far as they were `written` before; what was
+    /// allocated just now has been. `false` if the kernel refuses that: then the disk counts as full, and the
+    /// segment is used no further.
     fn populate(
         &self,
         populated: &mut Option<(SegmentId, Generation, u64)>,
         tail: Tail,
         end: u32,
+        written: u64,
     ) -> Result<bool> {
         let Tail { segment, generation, units } = tail;
         let (from, to) = (u64::from(units) * UNIT, u64::from(end) * UNIT);
@@ -260,17 +273,28 @@ impl<M: Medium, L: Liveness> Session<M, L> {
             return Ok(true);
         }
         let allocated = self.store.state(segment).map_or(0, |state| state.allocated);
-        let until = to.max(from + POPULATE_STEP).min(allocated);
         let start = WordAt::log(self.store.geometry.segment_start(segment) + done);
-        match self.store.words.populate(start, until.saturating_sub(done)) {
-            Ok(()) => {
-                *populated = Some((segment, generation, until));
-                Ok(true)
-            }
-            Err(error) => {
-                let error = self.log_error("cannot fault pages in", error);
-                if error.stops_growth() { Ok(false) } else { Err(error) }
+        let ahead = to.max(from + POPULATE_STEP).min(allocated);
+        for until in [ahead, to] {
+            let old = until.min(written).saturating_sub(done);
+            match self.store.words.populate(start, old) {
+                Ok(()) => {
+                    // What is beyond was faulted in when it was allocated.
+                    let until = if until < written { until } else { allocated };
+                    *populated = Some((segment, generation, until));
+                    self.disk.note_writable(segment, until);
+                    return Ok(true);
+                }
+                Err(error) => {
+                    let error = self.log_error("cannot fault pages in", error);
+                    if !error.stops_growth() {
+                        return Err(error);
+                    }
+                }
             }
         }
+        self.note_disk_full();
+        self.disk.note_written(segment, done);
+        Ok(false)
     }
 }

@@ -38,7 +38,7 @@ impl<M: Medium, L: Liveness> Session<M, L> {
         if state.state != State::Free {
             return Takeable::Never;
         }
-        let fits = state.allocated >= u64::from(units) * UNIT || !self.is_disk_full();
+        let fits = self.usable(segment) >= u64::from(units) * UNIT;
         if !fits || self.grant_for(segment).is_none() {
             return Takeable::Never;
         }
@@ -52,10 +52,7 @@ impl<M: Medium, L: Liveness> Session<M, L> {
         let can = |&id: &SegmentId| self.takeable(id, units) == Takeable::Now;
         let mut free = self.store.segments().filter(can);
         // Those with the most space first: what is allocated already costs nothing.
-        let most = free.clone().max_by_key(|&id| {
-            let allocated = self.store.state(id).map_or(0, |state| state.allocated);
-            (allocated, std::cmp::Reverse(id))
-        });
+        let most = free.clone().max_by_key(|&id| (self.written_bytes(id), std::cmp::Reverse(id)));
         let Some(segment) = most else { return Ok(false) };
         if !last && free.nth(1).is_none() {
             return Ok(false);
@@ -72,7 +69,23 @@ impl<M: Medium, L: Liveness> Session<M, L> {
         Ok(true)
     }
 
-    /// Makes sure that the first `bytes` of a segment are allocated; `false` if the disk is full.
+    /// Bytes of a segment, from its start, that can be used: on a full disk those that were written before.
+    pub fn usable(&self, segment: SegmentId) -> u64 {
+        if self.is_disk_full() {
+            self.written_bytes(segment)
+        } else {
+            self.store.geometry.segment_bytes()
+        }
+    }
+
+    /// Bytes of a segment, from its start, that were written before.
+    fn written_bytes(&self, segment: SegmentId) -> u64 {
+        let allocated = self.store.state(segment).map_or(0, |state| state.allocated);
+        self.disk.writable(segment, allocated)
+    }
+
+    /// Makes sure that the first `bytes` of a segment are allocated, and can be written whatever becomes of
+    /// the disk; `false` if it is full.
     pub fn allocate(&self, segment: SegmentId, generation: Generation, bytes: u64) -> Result<bool> {
         let Some(state) = self.store.state(segment) else { return Ok(false) };
         if state.allocated >= bytes {
@@ -83,20 +96,16 @@ impl<M: Medium, L: Liveness> Session<M, L> {
         }
         let granted = self.store.load(control::LOG_GRANTED);
         let whole = self.store.geometry.segment_bytes();
-        let until = allocate_until(state.allocated, bytes, granted).min(whole);
-        let more = until - state.allocated;
-        if !self.leaves_free(more)? {
+        let wished = allocate_until(state.allocated, bytes, granted).min(whole);
+        let least = bytes.next_multiple_of(ALLOCATION_PAGE).min(whole);
+        let until = if self.make_writable(segment, state.allocated, wished)? {
+            wished
+        } else if least < wished && self.make_writable(segment, state.allocated, least)? {
+            least
+        } else {
+            self.note_disk_full();
             return Ok(false);
-        }
-        let at = WordAt::log(self.store.geometry.segment_start(segment) + state.allocated);
-        if let Err(error) = self.store.words.allocate(at, more) {
-            let error = self.log_error("cannot allocate space", error);
-            if !error.stops_growth() {
-                return Err(error);
-            }
-            self.disk.note_full(self.now());
-            return Ok(false);
-        }
+        };
         self.transact(|_, changes| {
             let state = self.store.state(segment);
             let grown = state.and_then(|now| transitions::grown(now, generation, until));
@@ -108,6 +117,25 @@ impl<M: Medium, L: Liveness> Session<M, L> {
         })
     }
 
+    /// Allocates a range of a segment and faults it in; `false` if the disk is full. Not before both were done
+    /// the range counts as allocated: some file systems (ext4) take blocks when space that was allocated is
+    /// written for the first time, too, and have none when they are full.
+    fn make_writable(&self, segment: SegmentId, from: u64, until: u64) -> Result<bool> {
+        let more = until - from;
+        if !self.leaves_free(more)? {
+            return Ok(false);
+        }
+        let at = WordAt::log(self.store.geometry.segment_start(segment) + from);
+        let words = &self.store.words;
+        match words.allocate(at, more).and_then(|()| words.populate(at, more)) {
+            Ok(()) => Ok(true),
+            Err(error) => {
+                let error = self.log_error("cannot allocate space", error);
+                if error.stops_growth() { Ok(false) } else { Err(error) }
+            }
+        }
+    }
+
     /// Whether `more` bytes can be allocated without going below the space that is to stay free.
     pub fn leaves_free(&self, more: u64) -> Result<bool> {
         let floor = self.store.load(control::MIN_FREE);
@@ -117,11 +145,7 @@ impl<M: Medium, L: Liveness> Session<M, L> {
         let free = self.store.words.free_space();
         let free =
             free.map_err(|error| self.log_error("cannot ask the file system for space", error))?;
-        let leaves = free >= floor.saturating_add(more);
-        if !leaves {
-            self.disk.note_full(self.now());
-        }
-        Ok(leaves)
+        Ok(free >= floor.saturating_add(more))
     }
 
     /// Bytes to grant before a segment is used; `None` if the limit forbids it.

@@ -3,10 +3,8 @@
 //!
 //! The file systems are mounted in a child with mounts of its own, which go when it ends.
 
-use std::fs::{self, File};
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::fs;
+use std::path::Path;
 
 use larder::internals::Simulated;
 use larder::{ErrorKind, FileCache};
@@ -14,45 +12,7 @@ use larder::{ErrorKind, FileCache};
 use crate::children::{Process, own_mounts, say};
 use crate::common::{check, disk, value};
 use crate::exercise::assert_is_clear;
-
-fn run(command: &str, arguments: &[&str]) -> bool {
-    Command::new(command).args(arguments).output().is_ok_and(|output| output.status.success())
-}
-
-fn mount_tmpfs(path: &Path, options: &str) -> bool {
-    fs::create_dir_all(path).unwrap();
-    run("mount", &["-t", "tmpfs", "-o", options, "tmpfs", path.to_str().unwrap()])
-}
-
-/// An ext4 of 24 MiB on a loop device.
-fn mount_ext4(path: &Path) -> bool {
-    fs::create_dir_all(path).unwrap();
-    let image = path.with_extension("image");
-    File::create(&image).unwrap().set_len(24 << 20).unwrap();
-    let image = image.to_str().unwrap();
-    run("mkfs.ext4", &["-q", "-O", "^has_journal", "-m", "0", image])
-        && run("mount", &["-o", "loop", image, path.to_str().unwrap()])
-}
-
-/// Fills a file system but for some `left` bytes.
-fn fill(path: &Path, left: u64) -> PathBuf {
-    let filler = path.join("filler");
-    let mut file = File::create(&filler).unwrap();
-    let piece = [7u8; 4096];
-    while free(path) > left && file.write_all(&piece).is_ok() {}
-    filler
-}
-
-fn free(path: &Path) -> u64 {
-    let name = std::ffi::CString::new(path.to_str().unwrap()).unwrap();
-    // SAFETY: the path is terminated, and the call fills the buffer in.
-    let found = unsafe {
-        let mut found = std::mem::zeroed::<libc::statfs>();
-        assert_eq!(libc::statfs(name.as_ptr(), &mut found), 0);
-        found
-    };
-    found.f_bavail * found.f_bsize as u64
-}
+use crate::mounts::Disk;
 
 /// Puts `count` values, of which most must succeed where anything fits; how many did.
 fn put(cache: &FileCache, first: u64, count: u64) -> u64 {
@@ -80,11 +40,11 @@ fn builder() -> larder::Builder {
     FileCache::builder().max_bytes(16 << 20).max_processes(4)
 }
 
-/// What holds on a file system that fills up, `path` being its root.
-fn fills_up(path: &Path) {
-    let store = path.join("cache");
+/// What holds on a file system that fills up.
+fn fills_up(mounted: &Disk) {
+    let store = mounted.mounted.join("cache");
     // Nothing fits: nothing is left.
-    let filler = fill(path, 0);
+    let filler = mounted.fill("filler", 0);
     let error = builder().open(&store).unwrap_err();
     assert_is_clear(&error);
     assert_eq!(error.kind(), ErrorKind::Full, "{error}");
@@ -94,10 +54,10 @@ fn fills_up(path: &Path) {
     // It grows until the disk is full, and goes on.
     let cache = builder().open(&store).unwrap();
     assert_eq!(put(&cache, 0, 300), 300);
-    let filler = fill(path, 1 << 20);
+    let filler = mounted.fill("filler", 1 << 20);
     assert_eq!(put(&cache, 1000, 3000), 3000);
     let grown = disk(&store);
-    let more = fill_rest(path);
+    let more = mounted.fill("more", 0);
     assert_eq!(put(&cache, 5000, 3000), 3000);
     assert!(cache.stats().evictions > 1000, "{:?}", cache.stats());
     assert!(cache.verify().unwrap().is_sound());
@@ -116,7 +76,6 @@ fn fills_up(path: &Path) {
     // Space that is freed is used again.
     fs::remove_file(more).unwrap();
     fs::remove_file(filler).unwrap();
-    std::thread::sleep(std::time::Duration::from_millis(1100));
     assert_eq!(put(&cache, 20_000, 4000), 4000);
     assert!(disk(&store) > grown + (1 << 20), "{} after {grown}", disk(&store));
     assert!(cache.verify().unwrap().damaged == 0);
@@ -127,46 +86,23 @@ fn fills_up(path: &Path) {
     let floor = 4 << 20;
     let cache = builder().min_free_space(floor).open(&store).unwrap();
     assert_eq!(put(&cache, 0, 6000), 6000);
-    assert!(free(path) >= floor, "{} free", free(path));
+    assert!(mounted.free() >= floor, "{} free", mounted.free());
     assert!(cache.stats().evictions > 0);
-}
-
-fn fill_rest(path: &Path) -> PathBuf {
-    let other = path.join("rest");
-    fs::rename(fill_into(path, "rest.part"), &other).unwrap();
-    other
-}
-
-fn fill_into(path: &Path, name: &str) -> PathBuf {
-    let filler = path.join(name);
-    let mut file = File::create(&filler).unwrap();
-    for length in [4096, 512, 1] {
-        while file.write_all(&vec![7; length]).is_ok() {}
-    }
-    filler
 }
 
 /// The child's part: tmpfs (0) or ext4 (1).
 pub fn filled(directory: &Path, which: u64) {
-    let path = directory.join("mounted");
-    if own_mounts().is_err() {
-        return say("skipped: needs root, to mount");
+    let what = ["tmpfs 12", "ext4 24 -O ^has_journal -m 0"][which as usize];
+    let mounted = own_mounts().and_then(|()| Disk::mount(directory, what));
+    match mounted {
+        Ok(disk) => fills_up(&disk),
+        Err(why) => return say(format!("skipped: {why}")),
     }
-    let mounted = match which {
-        0 => mount_tmpfs(&path, "size=12m"),
-        _ => mount_ext4(&path),
-    };
-    if !mounted {
-        return say("skipped: cannot mount");
-    }
-    fills_up(&path);
     if which == 0 {
         for inodes in 2..=4 {
-            let path = directory.join(format!("inodes {inodes}"));
-            if !mount_tmpfs(&path, &format!("size=12m,nr_inodes={inodes}")) {
-                return say("skipped: cannot mount");
-            }
-            let store = path.join("cache");
+            let root = directory.join(format!("inodes {inodes}"));
+            let disk = Disk::mount(&root, &format!("tmpfs 12 nr_inodes={inodes}")).unwrap();
+            let store = disk.mounted.join("cache");
             let error = builder().open(&store).unwrap_err();
             assert_is_clear(&error);
             assert_eq!(error.kind(), ErrorKind::Full, "{error}");

@@ -34,6 +34,7 @@ fn a_child_plays_its_role() {
         "idler" => crate::errors::idler(directory),
         "failing" => crate::faults::failing(directory, seed),
         "filled" => crate::full::filled(directory, seed),
+        "on a disk" => crate::disks_that_fill::on_a_disk(directory, seed),
         "limited" => crate::full::limited(directory, seed),
         "counted" => crate::system_calls::counted(directory, seed),
         "moved about" => crate::surroundings::moved_about(directory),

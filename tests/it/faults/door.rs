@@ -137,7 +137,8 @@ fn on_a_disk_that_runs_full_puts_evict_and_reads_go_on_until_it_has_room_again()
     assert_eq!(cache.stats().evictions, 0);
     put(&cache, 1000, 4000);
     let full = disk(&path);
-    assert!(full <= 8 << 20, "{full} bytes of disk");
+    // The simulated disk does not count the file `store`, nor holes that tmpfs fills when they are read.
+    assert!(full <= (8 << 20) + (64 << 10), "{full} bytes of disk");
     assert!(cache.stats().evictions > 1000, "{:?}", cache.stats());
     assert!(cache.verify().unwrap().is_sound());
     // Another one opens, in this boot and after another, with no space at all.
