@@ -31,7 +31,7 @@ pub enum ErrorKind {
     ReadOnly,
     /// An option of the builder cannot be met.
     InvalidOption,
-    /// The platform or the file system cannot carry a store.
+    /// The platform, the file system or a container cannot carry a store; the message says what is missing.
     Unsupported,
 }
 
@@ -126,8 +126,42 @@ impl Error {
     }
 }
 
+/// A call that larder needs and does not have here: what is in an [`io::Error`] that says so.
+#[derive(Debug)]
+pub(crate) struct MissingCall {
+    call: &'static str,
+    who_has_it: &'static str,
+    source: io::Error,
+}
+
+impl MissingCall {
+    /// An error that says that `call` is missing, as `source` shows, and who has it.
+    pub(crate) fn error(
+        call: &'static str,
+        who_has_it: &'static str,
+        source: io::Error,
+    ) -> io::Error {
+        io::Error::new(io::ErrorKind::Unsupported, Self { call, who_has_it, source })
+    }
+}
+
+impl fmt::Display for MissingCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "no {}: {}", self.call, self.source)
+    }
+}
+
+impl std::error::Error for MissingCall {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.source)
+    }
+}
+
 /// What kind of error a refusal of the operating system is, and what to do about it.
 fn advice(source: &io::Error) -> (ErrorKind, &'static str) {
+    if let Some(missing) = source.get_ref().and_then(|inner| inner.downcast_ref::<MissingCall>()) {
+        return (ErrorKind::Unsupported, missing.who_has_it);
+    }
     match source.kind() {
         io::ErrorKind::NotFound => (
             ErrorKind::Io,

@@ -115,7 +115,7 @@ pub const KINDS: [Kind; 9] = [
     Kind {
         name: "faults",
         shows: "system calls that fail and disks that fill up are clear errors",
-        by: By::Tests(Part::It, &["faults", "full", "disks_that_fill"]),
+        by: By::Tests(Part::It, &["faults", "full", "disks_that_fill", "missing_calls"]),
         needs: "root, strace",
         share: 10,
         test_is_case: false,

@@ -89,7 +89,8 @@ impl Builder {
     /// - `NotAStore`: other files are in the directory, or there is none and `create(false)`.
     /// - `NewerVersion`: a later larder wrote it. Nothing is touched.
     /// - `Damaged`: a file of a store is missing, damaged or another store's. Nothing is touched.
-    /// - `Unsupported`: a network file system or FUSE.
+    /// - `Unsupported`: a network file system or FUSE; one without `fallocate` (ext2, ext3); a kernel or container
+    ///   without a call that is needed, which the message names.
     /// - `Full`: the disk has no room for an empty store.
     /// - `Busy`: as many processes as may be are attached, or another process is creating, recovering or
     ///   resizing.

@@ -18,6 +18,7 @@ use super::door::{Access, DiskFile, Files, Locks, SharedFile};
 use super::lock::LockFile;
 use super::rights::{self, Rights};
 use super::space::{self, FileSystem};
+use crate::error::MissingCall;
 
 /// The kernel's files.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +29,11 @@ const YOUNG: Duration = Duration::from_secs(3600);
 
 /// Bytes of a page of memory.
 const PAGE: usize = 4096;
+
+const WHO_HAS_POPULATE: &str =
+    "Use Linux 5.14 or later; in a container, let its seccomp filter allow that.";
+const WHO_HAS_STATX: &str =
+    "Use a container runtime whose seccomp filter allows it, such as Docker 18.04 or later.";
 
 /// One of them.
 #[derive(Debug)]
@@ -273,13 +279,7 @@ impl DiskFile for KernelFile {
         if status == 0 {
             return Ok(());
         }
-        match io::Error::last_os_error() {
-            // What cannot be allocated under a shared mapping is reported as a bad address.
-            error if error.raw_os_error() == Some(libc::EFAULT) => {
-                Err(io::Error::from_raw_os_error(libc::ENOSPC))
-            }
-            error => Err(error),
-        }
+        Err(refused_to_populate(io::Error::last_os_error()))
     }
 
     fn resident(&self, mapping: &MmapRaw, offset: usize, pages: usize) -> io::Result<Vec<bool>> {
@@ -333,13 +333,29 @@ fn check_range(mapping: &MmapRaw, offset: usize, length: usize) -> io::Result<()
     if is_inside { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
 }
 
+/// What an error of `MADV_POPULATE_WRITE` means.
+fn refused_to_populate(error: io::Error) -> io::Error {
+    match error.raw_os_error() {
+        // What cannot be allocated under a shared mapping is reported as a bad address.
+        Some(libc::EFAULT) => io::Error::from_raw_os_error(libc::ENOSPC),
+        Some(libc::EINVAL | libc::ENOSYS | libc::EPERM | libc::EACCES) => {
+            MissingCall::error("madvise(2) with MADV_POPULATE_WRITE", WHO_HAS_POPULATE, error)
+        }
+        _ => error,
+    }
+}
+
 /// Inode number and birth time in nanoseconds: what a copy does not have. (A file system without
 /// birth times gives 0 for them.)
+///
+/// The call itself: the C library makes up an answer without a birth time where there is none, and to others, who have
+/// it, the file would be another one.
 fn file_id(file: &File) -> io::Result<[u64; 2]> {
     let mut found = MaybeUninit::<libc::statx>::zeroed();
     // SAFETY: the descriptor is open, the path empty and terminated, the buffer of the right type.
     let status = unsafe {
-        libc::statx(
+        libc::syscall(
+            libc::SYS_statx,
             file.as_raw_fd(),
             c"".as_ptr(),
             libc::AT_EMPTY_PATH,
@@ -348,7 +364,13 @@ fn file_id(file: &File) -> io::Result<[u64; 2]> {
         )
     };
     if status != 0 {
-        return Err(io::Error::last_os_error());
+        let error = io::Error::last_os_error();
+        return Err(match error.raw_os_error() {
+            Some(libc::ENOSYS | libc::EPERM) => {
+                MissingCall::error("statx(2)", WHO_HAS_STATX, error)
+            }
+            _ => error,
+        });
     }
     // SAFETY: zeroed at first and filled in by the call; all its fields are numbers.
     let found = unsafe { found.assume_init() };

@@ -5,6 +5,8 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::AsRawFd;
 
+use crate::error::MissingCall;
+
 /// What matters of a file system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileSystem {
@@ -17,6 +19,9 @@ pub struct FileSystem {
 }
 
 const TMPFS: i64 = 0x0102_1994;
+
+const WHO_HAS_FALLOCATE: &str =
+    "Choose a directory on ext4, xfs, btrfs or tmpfs: ext2 and ext3, for example, do not have it.";
 
 /// File systems on which a mapping is not coherent between its users, by `f_type`.
 const REFUSED: [(i64, &str); 8] = [
@@ -96,8 +101,12 @@ fn fallocate(file: &File, mode: libc::c_int, offset: u64, length: u64) -> io::Re
             return Ok(());
         }
         let error = io::Error::last_os_error();
-        if error.kind() != io::ErrorKind::Interrupted {
-            return Err(error);
+        match error.raw_os_error() {
+            Some(libc::EINTR) => {}
+            Some(libc::EOPNOTSUPP | libc::ENOSYS) => {
+                return Err(MissingCall::error("fallocate(2)", WHO_HAS_FALLOCATE, error));
+            }
+            _ => return Err(error),
         }
     }
 }

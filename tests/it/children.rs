@@ -3,6 +3,7 @@
 //! Nothing here knows what a role does. `roles` has the table of them.
 
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
@@ -45,7 +46,7 @@ impl Process {
     /// Starts a role under another program, such as a tracer.
     pub fn start_under(program: &[&str], role: &str, directory: &Path, seed: u64) -> Self {
         let own = std::env::current_exe().unwrap();
-        let mut command = match program {
+        let command = match program {
             [] => Command::new(own),
             [program, arguments @ ..] => {
                 let mut command = Command::new(program);
@@ -53,6 +54,27 @@ impl Process {
                 command
             }
         };
+        Self::start_as(command, role, directory, seed)
+    }
+
+    /// Starts a role, once `prepare` was done in the new process.
+    ///
+    /// # Safety
+    ///
+    /// It may do nothing but system calls: other threads may hold any lock.
+    pub unsafe fn start_after(
+        prepare: impl FnMut() -> std::io::Result<()> + Send + Sync + 'static,
+        role: &str,
+        directory: &Path,
+        seed: u64,
+    ) -> Self {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        // SAFETY: the caller says so.
+        unsafe { command.pre_exec(prepare) };
+        Self::start_as(command, role, directory, seed)
+    }
+
+    fn start_as(mut command: Command, role: &str, directory: &Path, seed: u64) -> Self {
         let mut child = command
             .args(["--exact", PLAYS, "--nocapture", "--quiet"])
             .env(ROLE, role)

@@ -24,6 +24,7 @@ mod golden;
 mod hostile;
 mod limits;
 mod messages;
+mod missing_calls;
 mod model;
 mod mounts;
 mod no_free_segment;

@@ -35,6 +35,8 @@ fn a_child_plays_its_role() {
         "failing" => crate::faults::failing(directory, seed),
         "filled" => crate::full::filled(directory, seed),
         "on a disk" => crate::disks_that_fill::on_a_disk(directory, seed),
+        "without a call" => crate::missing_calls::without(directory, seed),
+        "on an old disk" => crate::missing_calls::on_an_old_disk(directory, seed),
         "limited" => crate::full::limited(directory, seed),
         "counted" => crate::system_calls::counted(directory, seed),
         "moved about" => crate::surroundings::moved_about(directory),
