@@ -52,6 +52,8 @@ pub struct Request {
     pub options: Options,
     /// Who answers what is asked of the operating system.
     pub environment: Environment,
+    /// Whether the handle may share what this process has of the store.
+    pub shares: bool,
 }
 
 impl Request {

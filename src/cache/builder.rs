@@ -198,6 +198,7 @@ impl Builder {
             directory,
             options: self.options.clone(),
             environment: self.environment.clone(),
+            shares: true,
         })
     }
 }

@@ -1,13 +1,12 @@
 //! Fill once: one caller, over all threads and processes, computes a missing value.
 
-use super::fills::{Filling, Turn};
 use super::handle::FileCache;
 use super::process::Process;
 use crate::config::{OnFillTimeout, Options, Ttl};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::address::Lsn;
 use crate::format::lock::fill_lock_byte;
-use crate::session::Count;
+use crate::session::{Count, Filling, Turn};
 use crate::sys::door::Locks;
 use crate::sys::naps::Naps;
 
@@ -106,7 +105,7 @@ impl FileCache {
         let byte = fill_lock_byte(process.session.store.hash(key));
         let mut naps = Naps::until(fill_timeout);
         loop {
-            let turn = process.fills.turn(locks, byte);
+            let turn = process.shared.fills.turn(locks, byte);
             let waits = match turn
                 .map_err(|error| process.session.log_error("cannot lock a key", error))?
             {
@@ -121,7 +120,7 @@ impl FileCache {
             match on_fill_timeout {
                 _ if waits => {}
                 OnFillTimeout::Compute => {
-                    return Ok(Awaited::Turn(process.fills.without_lock(byte)));
+                    return Ok(Awaited::Turn(process.shared.fills.without_lock(byte)));
                 }
                 OnFillTimeout::Fail => return Err(overdue(process)),
             }

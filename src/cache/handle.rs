@@ -124,7 +124,7 @@ impl FileCache {
     pub(super) fn from_request(request: Request) -> Result<Self> {
         let opened = open::open(&request)?;
         let opening = opened.opening.clone();
-        let process = Process::new(opened, request.options.durability);
+        let process = Process::new(opened, request.clone());
         if opening.other_boot && process.session.attachment.is_some() {
             // What it cannot do for want of a disk that answers, the next put will meet and tell.
             let _ = reclaim::free_first(&process.session, &mut process.writer());
@@ -153,7 +153,7 @@ impl FileCache {
     fn open_again(&self, lock_timeout: Option<Duration>) -> Result<Process> {
         let mut request = self.inner.request.again();
         request.options.lock_timeout = lock_timeout.unwrap_or(request.options.lock_timeout);
-        Ok(Process::new(open::open(&request)?, request.options.durability))
+        Ok(Process::new(open::open(&request)?, request))
     }
 
     /// What opening found and did: whether the store was created, was recovered after another boot, or begins anew.
@@ -285,7 +285,7 @@ impl FileCache {
         let found = verify::verify(&process.session);
         if !found.is_sound() {
             match found.disturbed {
-                true => process.suspicion.raise(),
+                true => process.shared.suspicion.raise(),
                 false => process.suspect(),
             }
         }

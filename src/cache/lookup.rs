@@ -47,7 +47,7 @@ impl Process {
     #[cold]
     fn met_damage(&self, key: &[u8]) {
         self.session.count(Count::Damaged, 1);
-        self.suspicion.raise();
+        self.shared.suspicion.raise();
         if self.is_damaged_for_certain(self.session.store.hash(key), key) {
             self.suspect();
         }

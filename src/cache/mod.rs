@@ -1,12 +1,11 @@
 //! [`FileCache`]: the order of the steps of each operation. What to do is decided below.
 //!
-//! From the lowest: `fills` knows who computes a value, `process` is one process's part of a handle, with
+//! From the lowest: `process` is one process's part of a handle, with
 //! `lookup` and the `stages` of a put; `builder` has the options, `handle` the cache itself; then a file an
 //! operation, of which `relimit` has two caches at once.
 
 mod builder;
 mod fill;
-mod fills;
 mod get;
 mod handle;
 mod iter;

@@ -1,69 +1,44 @@
 //! What one process has of a handle: its session, its one writer, and what it remembers between calls.
 
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, MutexGuard, OnceLock};
 use std::time::Duration;
 
-use super::fills::Fills;
 use crate::config::{self, Durability};
 use crate::directory;
 use crate::error::{Error, Result};
 use crate::format::control;
 use crate::format::{INDEX_FILE, LOG_FILE};
-use crate::open::{Keeper, Opened, SourceWatch};
-use crate::reclaim::{Suspicion, Writer};
+use crate::open::{Opened, Shared, SourceWatch};
+use crate::reclaim::Writer;
+use crate::request::Request;
 use crate::session::{Count, Session};
-use crate::sync::Barrier;
 
-/// What one process has of a handle; a forked child makes its own.
+/// What one process has of a handle; a forked child makes its own. Other handles of the process have the same
+/// [`Shared`].
 #[derive(Debug)]
 pub struct Process {
-    /// The session.
+    /// The session. It goes before what it is of.
     pub session: Session,
-    /// Its syncs.
-    pub barrier: Arc<Barrier>,
-    /// Whether it met damage.
-    pub suspicion: Suspicion,
-    /// Errors that the next maintenance is to tell.
-    pub deferred: Deferred,
-    /// Values that are being computed.
-    pub fills: Fills,
-    writer: Mutex<Writer>,
-    durability: Durability,
-    /// What looks after the files of a store to which it is attached.
-    keeper: Option<Keeper>,
+    /// What it shares with other handles of the store.
+    pub shared: Arc<Shared>,
+    request: Request,
     /// What its store is a private copy of.
     source: Option<SourceWatch>,
     /// What a reader goes on with once its private copy of the store is out of date: one for each recovery.
     next: OnceLock<Box<Process>>,
 }
 
-/// Errors of upkeep that came when an entry was stored already, so that the put did not fail.
-#[derive(Debug, Default)]
-pub struct Deferred(Mutex<Option<Error>>);
-
 impl Process {
-    /// This process's part of a handle to a store that was opened.
-    pub fn new(opened: Opened, durability: Durability) -> Self {
-        let Opened { session, barrier, source, keeper, .. } = opened;
-        Self {
-            session,
-            writer: Mutex::new(Writer::new(Arc::clone(&barrier))),
-            barrier,
-            suspicion: Suspicion::default(),
-            deferred: Deferred::default(),
-            fills: Fills::default(),
-            durability,
-            keeper,
-            source,
-            next: OnceLock::new(),
-        }
+    /// This process's part of a handle to a store that was opened, as it was asked for.
+    pub fn new(opened: Opened, request: Request) -> Self {
+        let Opened { session, shared, source, .. } = opened;
+        Self { session, shared, request, source, next: OnceLock::new() }
     }
 
     /// The process's one writer.
     #[inline]
     pub fn writer(&self) -> MutexGuard<'_, Writer> {
-        // A panic cannot leave shared words half changed: each change is one transaction.
-        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared.writer()
     }
 
     /// Whether its memory shows the store as it is: a private copy does until somebody changes that.
@@ -100,7 +75,10 @@ impl Process {
     /// with nobody attached.
     #[cold]
     pub fn suspect(&self) {
-        self.suspicion.raise();
+        if !self.session.store.words.is_seen_whole() {
+            return; // What could not be looked at is not damaged.
+        }
+        self.shared.suspicion.raise();
         if self.session.attachment.is_some() {
             directory::suspect(&self.session.store.words);
         }
@@ -108,15 +86,15 @@ impl Process {
 
     /// Looks after the files; an error where `store` is gone and cannot be put back.
     pub fn keep_files(&self) -> Result<()> {
-        let keeper = self.keeper.as_ref();
-        keeper.map_or(Ok(()), |keeper| keeper.look(&self.session, self.session.lock_timeout()))
+        let Some(keeper) = &self.shared.keeper else { return Ok(()) };
+        keeper.look(&self.request, &self.session, self.session.lock_timeout())
     }
 
     /// The share of that which a put does, now and then.
     #[cold]
     pub fn keep_files_now_and_then(&self) {
-        let keeper = self.keeper.as_ref();
-        if let Some(Err(error)) = keeper.map(|keeper| keeper.look_now_and_then(&self.session)) {
+        let Some(keeper) = &self.shared.keeper else { return };
+        if let Err(error) = keeper.look_now_and_then(&self.request, &self.session) {
             self.defer(error);
         }
     }
@@ -136,7 +114,7 @@ impl Process {
 
     /// Makes durable what was stored so far.
     pub fn sync(&self) -> Result<()> {
-        self.barrier.sync(&self.session)
+        self.shared.barrier.sync(&self.session)
     }
 
     /// In a store that syncs at intervals, the first write after one does it.
@@ -147,7 +125,7 @@ impl Process {
 
     /// In a store where each write is durable, makes it so.
     pub fn sync_after_write(&self) -> Result<()> {
-        match self.durability {
+        match self.request.options.durability {
             Durability::EachWrite => self.sync(),
             Durability::OsDecides | Durability::Every(_) => Ok(()),
         }
@@ -156,7 +134,7 @@ impl Process {
     /// Whether the interval after which this handle syncs has passed since the store's last sync.
     #[inline]
     pub fn is_sync_due(&self) -> bool {
-        let Durability::Every(interval) = self.durability else { return false };
+        let Durability::Every(interval) = self.request.options.durability else { return false };
         let synced = self.session.store.load(control::SYNCED_AT);
         has_passed(interval, synced, self.session.now().get())
     }
@@ -165,26 +143,7 @@ impl Process {
     #[cold]
     pub fn defer(&self, error: Error) {
         self.session.count(Count::UpkeepErrors, 1);
-        self.deferred.keep(error);
-    }
-}
-
-impl Deferred {
-    /// The oldest error that was kept, once.
-    pub fn take(&self) -> Option<Error> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-
-    fn keep(&self, error: Error) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        self.session.flush_counters();
-        let writer = self.writer.get_mut().unwrap_or_else(PoisonError::into_inner);
-        self.session.give_chunks_back(&mut writer.chunks);
+        self.shared.deferred.keep(error);
     }
 }
 
@@ -195,25 +154,12 @@ fn has_passed(interval: Duration, then: u64, now: u64) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
-    use crate::error::ErrorKind;
 
     #[test]
     fn an_interval_has_passed_in_time_and_whenever_the_clock_went_back() {
         let passed = |then, now| has_passed(Duration::from_secs(10), then, now);
         assert!(!passed(5_000, 5_000) && !passed(5_000, 14_999));
         assert!(passed(5_000, 15_000) && passed(5_000, 4_999) && passed(5_000, 0));
-    }
-
-    #[test]
-    fn of_several_errors_the_oldest_is_told_and_only_once() {
-        let deferred = Deferred::default();
-        for what in ["first", "second"] {
-            deferred.keep(Error::new(ErrorKind::Io, Path::new("/c"), what, "Look."));
-        }
-        assert!(deferred.take().unwrap().to_string().contains("first"));
-        assert!(deferred.take().is_none());
     }
 }

@@ -85,7 +85,7 @@ impl Builder {
     pub fn relimit(&self, directory: impl AsRef<Path>) -> Result<Relimited> {
         let request = self.request(directory.as_ref())?;
         request.options.validate(&request.directory)?;
-        let cache = FileCache::from_request(request.again())?;
+        let cache = FileCache::from_request(Request { shares: false, ..request.again() })?;
         let old = cache.process()?;
         let alone = Alone::acquire(&request, &old.session)?;
         let draft = draft_request(&request, &old.session.store);
@@ -113,7 +113,7 @@ fn draft_request(request: &Request, old: &Store) -> Request {
         ..asked.clone()
     };
     let environment = request.environment.clone();
-    Request { directory: draft_directory(request), options, environment }
+    Request { directory: draft_directory(request), options, environment, shares: false }
 }
 
 /// Refuses what no store can be cut for, and a disk that has no room for the copy.

@@ -123,13 +123,13 @@ impl FileCache {
         let process = self.process()?;
         let report = process.reporting(|| {
             let mut writer = process.writer();
-            reclaim::maintain(&process.session, &mut writer, &process.suspicion).map(|()| 0)
+            reclaim::maintain(&process.session, &mut writer, &process.shared.suspicion).map(|()| 0)
         })?;
         if process.is_sync_due() {
             process.sync()?;
         }
         process.keep_files()?;
-        process.deferred.take().map_or(Ok(report), Err)
+        process.shared.deferred.take().map_or(Ok(report), Err)
     }
 
     /// Compacts all segments with dead space, so that as much as possible is free. Evicts nothing
@@ -144,9 +144,9 @@ impl FileCache {
         let session = &process.session;
         process.reporting(|| {
             let mut writer = process.writer();
-            process.suspicion.take();
+            process.shared.suspicion.take();
             reclaim::repair(session)?;
-            reclaim::maintain(session, &mut writer, &process.suspicion)?;
+            reclaim::maintain(session, &mut writer, &process.shared.suspicion)?;
             reclaim::compact_all(session, &mut writer)
         })
     }

@@ -77,7 +77,10 @@ pub fn open_index(request: &Request, identity: &Identity, write: bool) -> Result
     }
 }
 
-/// The store in both files.
+/// A file is mapped for so many times the bytes that it has, so that little has to be mapped later.
+const ROOM: u64 = 2;
+
+/// The store in both files: what they have, some room to grow, and later what they grow to.
 pub fn map(
     request: &Request,
     geometry: Geometry,
@@ -86,13 +89,26 @@ pub fn map(
     access: Access,
 ) -> Result<Store> {
     let error = |name, error| Error::io(&request.path(name), "cannot map it", error);
-    let log_bytes = geometry.mapped_bytes();
+    let length = |name, file: &SharedFile| {
+        file.length().map_err(|error| Error::io(&request.path(name), "cannot look at it", error))
+    };
+    let (log_bytes, index_bytes) = (length(LOG_FILE, &log)?, length(INDEX_FILE, &index)?);
+    let log_limit = geometry.mapped_bytes();
+    let index_limit = (page_limit(geometry.level) + 1) * PAGE_BYTES;
+    let map = |file, bytes: u64, room: u64, limit: u64| match access {
+        // It is as the files were once, and what it has changed must stay.
+        Access::Private => Mapping::new(file, bytes.min(limit), access),
+        Access::Shared | Access::ReadOnly => {
+            Mapping::growing(file, room.clamp(PAGE_BYTES, limit), limit, access)
+        }
+    };
+    let log_room = log_bytes.saturating_mul(ROOM);
     // Room for an entry in each 48 bytes of log, which is the smallest record, at the usual load.
-    let index_bytes = (log_bytes / 2).max(capacity::first_index_bytes(&geometry));
-    let index_bytes = index_bytes.min((page_limit(geometry.level) + 1) * PAGE_BYTES);
+    let index_room = (log_bytes / 2).max(index_bytes).max(capacity::first_index_bytes(&geometry));
     let words = Memory {
-        log: Mapping::new(log, log_bytes, access).map_err(|e| error(LOG_FILE, e))?,
-        index: Mapping::new(index, index_bytes, access).map_err(|e| error(INDEX_FILE, e))?,
+        log: map(log, log_bytes, log_room, log_limit).map_err(|e| error(LOG_FILE, e))?,
+        index: map(index, index_bytes, index_room, index_limit)
+            .map_err(|e| error(INDEX_FILE, e))?,
     };
     Ok(Store { words, geometry })
 }

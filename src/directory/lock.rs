@@ -5,7 +5,10 @@
 //! may not be there yet, or be damaged.
 
 use std::cell::Cell;
+use std::io;
+use std::ops::Range;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -78,6 +81,53 @@ impl Drop for OpeningLock<'_> {
             let _ = self.locks.unlock(PROGRESS_LOCK_BYTE);
         }
         let _ = self.locks.unlock(OPENING_LOCK_BYTE);
+    }
+}
+
+/// The locks of an attachment: the opening byte keeps the threads of the process apart, too. (Of a byte lock the
+/// kernel knows whose it is, and lets that one have it again.)
+#[derive(Debug)]
+pub struct AttachedLocks {
+    locks: Box<dyn Locks>,
+    is_opening: AtomicBool,
+}
+
+impl AttachedLocks {
+    /// Those of who attaches by these locks.
+    pub fn new(locks: Box<dyn Locks>) -> Self {
+        Self { locks, is_opening: AtomicBool::new(false) }
+    }
+}
+
+impl Locks for AttachedLocks {
+    fn try_lock(&self, byte: u64) -> io::Result<bool> {
+        if byte != OPENING_LOCK_BYTE {
+            return self.locks.try_lock(byte);
+        }
+        if self.is_opening.swap(true, Ordering::Acquire) {
+            return Ok(false);
+        }
+        let locked = self.locks.try_lock(byte);
+        if !matches!(locked, Ok(true)) {
+            self.is_opening.store(false, Ordering::Release);
+        }
+        locked
+    }
+
+    fn unlock(&self, byte: u64) -> io::Result<()> {
+        let unlocked = self.locks.unlock(byte);
+        if byte == OPENING_LOCK_BYTE {
+            self.is_opening.store(false, Ordering::Release);
+        }
+        unlocked
+    }
+
+    fn is_locked_elsewhere(&self, bytes: Range<u64>) -> io::Result<bool> {
+        self.locks.is_locked_elsewhere(bytes)
+    }
+
+    fn is_at(&self, path: &Path) -> bool {
+        self.locks.is_at(path)
     }
 }
 

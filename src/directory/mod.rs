@@ -19,7 +19,7 @@ pub use files::{INDEX_NEW, IndexFile, LOG_NEW, map, open_index, open_log};
 pub use header::write_header;
 pub use identity::{read_identity, write_identity};
 pub use limits::{are_limits, read_limits, write_limits};
-pub use lock::{OpeningLock, Progress};
+pub use lock::{AttachedLocks, OpeningLock, Progress};
 pub use order::{
     Disorder, begin_recovery, disorder, is_of_this_boot, is_still_in_order, origin, suspect,
     write_origin,

@@ -1,8 +1,10 @@
 //! Attaching: the files mapped, and a process row taken.
 
+use std::sync::Arc;
+
 use super::anew::replace;
 use crate::directory::{
-    IndexFile, OpeningLock, disorder, is_still_in_order, map, open_index, open_log,
+    AttachedLocks, IndexFile, OpeningLock, disorder, is_still_in_order, map, open_index, open_log,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::LOG_FILE;
@@ -51,7 +53,7 @@ pub fn attach(
     let process = free_row(request, &store, &*locks)?;
     settle(request, &store, &*locks, process)?;
     drop(lock);
-    Ok(Attached::To(Box::new((store, Attachment { process, locks }))))
+    Ok(Attached::To(Box::new((store, attachment(process, locks)))))
 }
 
 /// The store and a process row, if it is in order without a look at who else is attached.
@@ -78,7 +80,11 @@ fn attach_in_order(
         return Ok(None);
     }
     settle(request, &store, &*locks, process)?;
-    Ok(Some((store, Attachment { process, locks })))
+    Ok(Some((store, attachment(process, locks))))
+}
+
+fn attachment(process: ProcessId, locks: Box<dyn Locks>) -> Attachment {
+    Attachment { process, locks: Arc::new(AttachedLocks::new(locks)) }
 }
 
 fn open_locks(request: &Request) -> Result<Box<dyn Locks>> {

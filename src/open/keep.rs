@@ -23,10 +23,9 @@ const LOOK_EVERY: u64 = 1000;
 /// The files are kept young so often, in milliseconds: cleaners count in days.
 const RENEW_EVERY: u64 = 3_600_000;
 
-/// How a process keeps the files of its store.
+/// How a process keeps the files of its store, where the handle that looks has them.
 #[derive(Debug)]
 pub struct Keeper {
-    request: Request,
     /// The store's, but for its limits: those are in the control block.
     identity: Identity,
     /// The directory and `store`, held open for their locks.
@@ -40,58 +39,57 @@ impl Keeper {
     pub fn new(request: &Request, identity: Identity, session: &Session) -> Self {
         let now = session.clock.coarse().get();
         let keeper = Self {
-            request: request.clone(),
             identity,
             held: Mutex::default(),
             looked_at: AtomicU64::new(now),
             renewed_at: AtomicU64::new(now),
         };
-        keeper.renew(session);
+        keeper.renew(request, session);
         keeper
     }
 
     /// Looks after the files, unless that was done within the last second.
-    pub fn look_now_and_then(&self, session: &Session) -> Result<()> {
+    pub fn look_now_and_then(&self, request: &Request, session: &Session) -> Result<()> {
         let now = session.clock.coarse().get();
         let is_due = now.abs_diff(self.looked_at.load(Ordering::Relaxed)) >= LOOK_EVERY;
-        if is_due { self.look(session, Duration::ZERO) } else { Ok(()) }
+        if is_due { self.look(request, session, Duration::ZERO) } else { Ok(()) }
     }
 
     /// Looks after the files: `store` is put back where it is gone, for which it may wait so long.
-    pub fn look(&self, session: &Session, patience: Duration) -> Result<()> {
+    pub fn look(&self, request: &Request, session: &Session, patience: Duration) -> Result<()> {
         let now = session.clock.coarse().get();
         self.looked_at.store(now, Ordering::Relaxed);
-        let is_gone = !self.request.files().exists(&self.request.path(STORE_FILE));
-        if is_gone && !self.put_back(session, patience)? {
+        let is_gone = !request.files().exists(&request.path(STORE_FILE));
+        if is_gone && !self.put_back(request, session, patience)? {
             return Ok(());
         }
         if is_gone || now.abs_diff(self.renewed_at.load(Ordering::Relaxed)) >= RENEW_EVERY {
             self.renewed_at.store(now, Ordering::Relaxed);
-            self.renew(session);
+            self.renew(request, session);
         }
         Ok(())
     }
 
     /// Puts `store` back, unless the directory has another store by now, or none; whether it is there.
-    fn put_back(&self, session: &Session, patience: Duration) -> Result<bool> {
+    fn put_back(&self, request: &Request, session: &Session, patience: Duration) -> Result<bool> {
         let Ok(attachment) = session.attachment() else { return Ok(false) };
-        let path = self.request.path(LOG_FILE);
+        let path = request.path(LOG_FILE);
         let _lock = OpeningLock::acquire(&*attachment.locks, &path, patience)?;
         if !attachment.locks.is_at(&path) {
             return Ok(false);
         }
-        if !self.request.files().exists(&self.request.path(STORE_FILE)) {
+        if !request.files().exists(&request.path(STORE_FILE)) {
             let limits = read_limits(&session.store.words);
-            write_identity(&self.request, &Identity { limits, ..self.identity.clone() })?;
+            write_identity(request, &Identity { limits, ..self.identity.clone() })?;
         }
         Ok(true)
     }
 
     /// Holds the files, and keeps them young. What cannot be done for them is no reason to fail.
-    fn renew(&self, session: &Session) {
-        let files = self.request.files();
-        let directory = files.open_directory(&self.request.directory).ok();
-        let store = files.open(&self.request.path(STORE_FILE), false).ok().flatten();
+    fn renew(&self, request: &Request, session: &Session) {
+        let files = request.files();
+        let directory = files.open_directory(&request.directory).ok();
+        let store = files.open(&request.path(STORE_FILE), false).ok().flatten();
         let words = &session.store.words;
         let mapped = [words.log.file(), words.index.file()];
         for file in mapped.into_iter().chain(&store) {

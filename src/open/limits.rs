@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::change::Changed;
+use super::shared::Shared;
 use crate::capacity;
 use crate::directory::{
     OpeningLock, are_limits, is_attached, read_identity, read_limits, write_identity, write_limits,
@@ -19,16 +20,15 @@ use crate::format::control::{self, ROWS_OFFSET};
 use crate::format::identity::{Identity, Limits};
 use crate::format::intent::WordAt;
 use crate::format::segment::ROW_BYTES;
-use crate::reclaim::{self, Writer};
+use crate::reclaim;
 use crate::request::{LimitsKept, Request};
 use crate::session::{Medium, Session};
-use crate::sync::Barrier;
 
 /// An opener that may change limits.
 struct Change<'a> {
     request: &'a Request,
     session: &'a Session,
-    barrier: &'a Arc<Barrier>,
+    shared: &'a Arc<Shared>,
 }
 
 /// Sets what this opener asks for, if it differs from what holds, and makes it hold. Where that cannot be,
@@ -36,14 +36,14 @@ struct Change<'a> {
 pub fn apply(
     request: &Request,
     session: &Session,
-    barrier: &Arc<Barrier>,
+    shared: &Arc<Shared>,
     identity: &Identity,
 ) -> Result<Option<LimitsKept>> {
     let options = &request.options;
     if options.read_only {
         return Ok(None);
     }
-    let change = Change { request, session, barrier };
+    let change = Change { request, session, shared };
     if !are_limits(&session.store.words, &identity.limits) {
         change.restore()?;
     }
@@ -203,9 +203,9 @@ impl Change<'_> {
     }
 
     fn evict_beyond(&self) -> Result<()> {
-        let Self { session, barrier, .. } = self;
+        let Self { session, shared, .. } = self;
         let store = &session.store;
-        let mut writer = Writer::new(Arc::clone(barrier));
+        let mut writer = shared.writer();
         reclaim::repair_grants(session)?;
         while store.load(control::ENTRIES) > store.load(control::MAX_ENTRIES) {
             if !reclaim::evict_one(session, &mut writer)? {
@@ -224,7 +224,7 @@ impl Change<'_> {
             self.refuse_holes_that_others_read(&read_limits(&store.words))?;
             if store.syncs() {
                 // What moves left behind may go only after a sync.
-                barrier.sync(session)?;
+                shared.barrier.sync(session)?;
             }
             if session.give_back(over)? == 0 && !reclaim::make_free(session, &mut writer)? {
                 return Err(session.busy(
@@ -237,7 +237,9 @@ impl Change<'_> {
 
     fn is_anybody_else_attached(&self) -> Result<bool> {
         let me = self.session.attachment()?;
-        Ok(is_attached(&self.session.store, &me.locks, Some(me.process)))
+        // Other handles of this process are users, too.
+        let shares = Arc::strong_count(self.shared) > 1;
+        Ok(shares || is_attached(&self.session.store, &me.locks, Some(me.process)))
     }
 }
 

@@ -13,15 +13,17 @@ use super::create::{create, refuse_whole};
 use super::keep::Keeper;
 use super::limits;
 use super::reader::read;
+use super::registry::{Key, Turn};
+use super::shared::{OPEN, Shared};
 use super::source::SourceWatch;
 use crate::config::OnDamage;
-use crate::directory::{OpeningLock, is_drafted, read_identity, settle_draft};
+use crate::directory::{OpeningLock, is_drafted, open_log, read_identity, settle_draft};
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::LOG_FILE;
 use crate::format::identity::Identity;
+use crate::format::{INDEX_FILE, LOG_FILE};
 use crate::request::{Opening, Request, unusable};
-use crate::session::{Disk, Session, Settings};
-use crate::sync::Barrier;
+use crate::session::{Attachment, Disk, Session, Settings};
+use crate::store::Store;
 use crate::sys::space::FileSystem;
 
 /// An open store.
@@ -29,12 +31,10 @@ use crate::sys::space::FileSystem;
 pub struct Opened {
     /// The session.
     pub session: Session,
-    /// Its syncs.
-    pub barrier: Arc<Barrier>,
+    /// What it shares with other handles of this process.
+    pub shared: Arc<Shared>,
     /// What the store is a private copy of, in a reader that had to recover one.
     pub source: Option<SourceWatch>,
-    /// What looks after the files; a reader does not.
-    pub keeper: Option<Keeper>,
     /// What was found and done.
     pub opening: Opening,
 }
@@ -151,20 +151,61 @@ fn begin(
     mut opening: Opening,
 ) -> Result<Found> {
     opening.not_applied = request.options.not_applied(&identity.geometry());
-    let (store, attachment, source) = if request.options.read_only {
+    let (shared, source) = if request.options.read_only {
         let (store, source) = read(request, identity, &mut opening)?;
-        (store, None, source)
+        let session = session(request, file_system, store, None);
+        (Arc::new(Shared::new(session, None, None)), source)
     } else {
-        match attach(request, identity, file_system, &mut opening)? {
-            Attached::To(attached) => {
-                let (store, attachment) = *attached;
-                (store, Some(attachment), None)
-            }
-            Attached::BegunAnew => {
-                return Ok(Found::BegunAnew("the store's epochs were used up".to_owned()));
-            }
+        match join_or_attach(request, identity, file_system, &mut opening)? {
+            Some(shared) => (shared, None),
+            None => return Ok(Found::BegunAnew("the store's epochs were used up".to_owned())),
         }
     };
+    let session = shared.session().of_handle(&request.directory, request.options.lock_timeout);
+    opening.limits_kept = limits::apply(request, &session, &shared, identity)?;
+    shared.admit();
+    Ok(Found::Store(Box::new(Opened { session, shared, source, opening })))
+}
+
+/// What this process has of the store already, or an attachment of its own; `None` if the store had to begin anew.
+fn join_or_attach(
+    request: &Request,
+    identity: &Identity,
+    file_system: FileSystem,
+    opening: &mut Opening,
+) -> Result<Option<Arc<Shared>>> {
+    loop {
+        let key = Key::of(request, &*open_log(request, identity, true)?)?;
+        let registered = match request.shares.then(|| OPEN.enter(key)) {
+            Some(Turn::Join(shared)) if has_index(request, &shared) => return Ok(Some(shared)),
+            Some(Turn::Attach(registered)) => Some(registered),
+            // Attaching by itself tells what is wrong with the index.
+            Some(Turn::Join(_)) | None => None,
+        };
+        let found = attach(request, identity, file_system, opening)?;
+        let Attached::To(attached) = found else { return Ok(None) };
+        let (store, attachment) = *attached;
+        if registered.is_some() && Key::of(request, &**store.words.log.file())? != key {
+            continue; // Another log was put in its place meanwhile.
+        }
+        let session = session(request, file_system, store, Some(attachment));
+        let keeper = Keeper::new(request, identity.clone(), &session);
+        return Ok(Some(Arc::new(Shared::new(session, Some(keeper), registered))));
+    }
+}
+
+/// Whether the index that is shared is the one that the directory has.
+fn has_index(request: &Request, shared: &Shared) -> bool {
+    let index = shared.session().store.words.index.file();
+    index.is_at(&request.path(INDEX_FILE)).unwrap_or(false)
+}
+
+fn session(
+    request: &Request,
+    file_system: FileSystem,
+    store: Store,
+    attachment: Option<Attachment>,
+) -> Session {
     let settings = Settings {
         directory: request.directory.clone(),
         clock: request.environment.clock.clone(),
@@ -175,11 +216,7 @@ fn begin(
     };
     let session = Session::new(store, attachment, settings);
     session.beyond.look(&session.store, session.clock.coarse());
-    let barrier = Arc::new(Barrier::default());
-    opening.limits_kept = limits::apply(request, &session, &barrier, identity)?;
-    let is_attached = session.attachment.is_some();
-    let keeper = is_attached.then(|| Keeper::new(request, identity.clone(), &session));
-    Ok(Found::Store(Box::new(Opened { session, barrier, source, keeper, opening })))
+    session
 }
 
 /// Makes the directory; `false` if it was there.

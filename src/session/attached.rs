@@ -33,7 +33,7 @@ impl Liveness for &dyn Locks {
     }
 }
 
-impl Liveness for Box<dyn Locks> {
+impl Liveness for Arc<dyn Locks> {
     fn is_dead(&self, process: ProcessId) -> bool {
         (&**self).is_dead(process)
     }
@@ -41,37 +41,37 @@ impl Liveness for Box<dyn Locks> {
 
 /// What makes a process one of a store's users: a process row, and the lock that says that it is in use.
 /// The attachment ends when the kernel drops the lock.
-#[derive(Debug)]
-pub struct Attachment<L = Box<dyn Locks>> {
+#[derive(Clone, Debug)]
+pub struct Attachment<L = Arc<dyn Locks>> {
     /// Its process row.
     pub process: ProcessId,
     /// Its locks: the byte of the process, and those of fills.
     pub locks: L,
 }
 
-/// One process, attached to a store.
+/// One process, attached to a store. Each handle of the process has one; what they have in common is behind `Arc`s.
 #[derive(Debug)]
-pub struct Session<M = Memory, L = Box<dyn Locks>> {
+pub struct Session<M = Memory, L = Arc<dyn Locks>> {
     /// The store.
     pub store: Store<M>,
     /// `None` for a reader that writes nothing.
     pub attachment: Option<Attachment<L>>,
     /// Segments pinned by views.
-    pub pins: Pins,
+    pub pins: Arc<Pins>,
     /// What happened.
-    pub counters: Counters,
+    pub counters: Arc<Counters>,
     /// The clock.
     pub clock: Arc<dyn Clock>,
     /// The disk.
-    pub disk: Disk,
+    pub disk: Arc<Disk>,
     /// The memory.
-    pub beyond: Beyond,
+    pub beyond: Arc<Beyond>,
     files: Arc<dyn Files>,
     directory: PathBuf,
     lock_timeout: Duration,
     /// Held through every transaction.
-    gate: Mutex<()>,
-    /// The lock word at which this process last gave up: while it is unchanged, nobody waits again.
+    gate: Arc<Mutex<()>>,
+    /// The lock word at which this handle last gave up: while it is unchanged, nobody waits again.
     stuck: AtomicU64,
 }
 
@@ -102,21 +102,42 @@ pub struct Settings {
     pub lock_timeout: Duration,
 }
 
+impl Session {
+    /// A session of the same process for a handle that names the store's directory so, and waits so long for the lock.
+    pub fn of_handle(&self, directory: &Path, lock_timeout: Duration) -> Self {
+        let Store { words, geometry } = &self.store;
+        Self {
+            store: Store { words: words.share(), geometry: *geometry },
+            attachment: self.attachment.clone(),
+            pins: Arc::clone(&self.pins),
+            counters: Arc::clone(&self.counters),
+            clock: Arc::clone(&self.clock),
+            disk: Arc::clone(&self.disk),
+            beyond: Arc::clone(&self.beyond),
+            files: Arc::clone(&self.files),
+            directory: directory.to_owned(),
+            lock_timeout,
+            gate: Arc::clone(&self.gate),
+            stuck: AtomicU64::new(u64::MAX),
+        }
+    }
+}
+
 impl<M: Medium, L: Liveness> Session<M, L> {
     /// A session of a process that is attached, or reads alone.
     pub fn new(store: Store<M>, attachment: Option<Attachment<L>>, settings: Settings) -> Self {
         Self {
             store,
             attachment,
-            pins: Pins::default(),
-            counters: Counters::default(),
+            pins: Arc::default(),
+            counters: Arc::default(),
             clock: settings.clock,
-            disk: settings.disk,
-            beyond: Beyond::new(settings.machine),
+            disk: Arc::new(settings.disk),
+            beyond: Arc::new(Beyond::new(settings.machine)),
             files: settings.files,
             directory: settings.directory,
             lock_timeout: settings.lock_timeout,
-            gate: Mutex::default(),
+            gate: Arc::default(),
             stuck: AtomicU64::new(u64::MAX),
         }
     }
@@ -187,7 +208,7 @@ impl<M: Medium, L: Liveness> Session<M, L> {
     pub fn seen_whole(&self) -> Result<()> {
         match self.store.words.unseen() {
             None => Ok(()),
-            Some((at, error)) => Err(self.io_error(at, "cannot see how long it is", error)),
+            Some((at, error)) => Err(self.io_error(at, "cannot see, or map, all of it", error)),
         }
     }
 

@@ -1,7 +1,7 @@
 //! The session: a process attached to a store, and what it does with the log's segments. It is generic over
 //! its medium, so that the model checkers run writing, taking and freeing as they are.
 //!
-//! From the lowest: `counters`; `pins` keep a segment from being reused; `disk` is what a process knows of
+//! From the lowest: `counters`; `fills` knows who computes a value; `pins` keep a segment from being reused; `disk` is what a process knows of
 //! its disk, `medium` the words with the disk beneath them; `attached` is the session itself with its
 //! transactions; `take` puts free segments to use, `chunks` reserves room in them, `write` fills that,
 //! `free` makes a segment free again.
@@ -11,6 +11,7 @@ mod beyond;
 mod chunks;
 pub mod counters;
 mod disk;
+mod fills;
 mod free;
 mod medium;
 pub mod pins;
@@ -21,6 +22,7 @@ pub use attached::{Attachment, Decision, Session, Settings};
 pub use chunks::{Chunks, Wanted};
 pub use counters::Count;
 pub use disk::Disk;
+pub use fills::{Filling, Fills, Turn};
 pub use medium::Medium;
 pub use pins::Writing;
 pub use take::Takeable;

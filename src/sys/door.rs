@@ -25,6 +25,8 @@ pub struct Environment {
     pub clock: Arc<dyn Clock>,
     /// Which boot this is.
     pub boot: Arc<dyn Boot>,
+    /// Who answers: environments of one number are one.
+    pub number: usize,
 }
 
 /// A file that is open, and shared by whoever holds it.
@@ -103,6 +105,8 @@ pub trait DiskFile: Debug + Send + Sync {
     /// Inode number and birth time in nanoseconds: what a copy does not have. (A file system without
     /// birth times gives 0 for them.)
     fn file_id(&self) -> io::Result<[u64; 2]>;
+    /// The device that it is on: with its id, this tells which file of the machine it is.
+    fn device(&self) -> io::Result<u64>;
     /// Whether it is what `path` names now.
     fn is_at(&self, path: &Path) -> io::Result<bool>;
     /// Asks programs that clean up to pass it by: a shared BSD lock, until it is closed. Fails rather than

@@ -221,6 +221,10 @@ impl DiskFile for KernelFile {
         file_id(&self.0)
     }
 
+    fn device(&self) -> io::Result<u64> {
+        self.0.metadata().map(|metadata| metadata.dev())
+    }
+
     fn is_at(&self, path: &Path) -> io::Result<bool> {
         let own = self.0.metadata()?;
         match fs::metadata(path) {

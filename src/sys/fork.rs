@@ -12,8 +12,8 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU64, Ordering};
 
 /// Forks between the first process of the program and this one.
 static FORKS: AtomicU64 = AtomicU64::new(0);
-/// Held while a descriptor is opened and registered, and during a fork: a child never inherits a
-/// descriptor that its handler does not know of.
+/// Held while a descriptor is opened and registered, or a table is changed that all threads share, and during a
+/// fork: a child never inherits a descriptor that its handler does not know of, nor a table half changed.
 static OPENING: AtomicBool = AtomicBool::new(false);
 /// Lock descriptors of this process.
 static REGISTRY: Block = Block::new();
@@ -52,6 +52,12 @@ pub fn incarnation() -> Incarnation {
 /// Runs `open`, which is to open a descriptor and hand it to the function it is given, while no
 /// thread of this process can fork.
 pub fn opening<T>(open: impl FnOnce(&dyn Fn(RawFd)) -> io::Result<T>) -> io::Result<T> {
+    without_forks(|| open(&register))
+}
+
+/// Runs `work` while no thread of this process can fork: so no child inherits what it has half done. It is not
+/// to wait for anybody, nor to come here again.
+pub fn without_forks<T>(work: impl FnOnce() -> T) -> T {
     static HANDLERS: Once = Once::new();
     HANDLERS.call_once(|| {
         // SAFETY: the handlers are functions that live forever and, in the child, do only what is
@@ -59,9 +65,17 @@ pub fn opening<T>(open: impl FnOnce(&dyn Fn(RawFd)) -> io::Result<T>) -> io::Res
         unsafe { libc::pthread_atfork(Some(before_fork), Some(after_fork), Some(in_child)) };
     });
     enter();
-    let result = open(&register);
-    OPENING.store(false, Ordering::Release);
-    result
+    let _leaves = Leaves;
+    work()
+}
+
+/// Lets others fork again, after a panic, too.
+struct Leaves;
+
+impl Drop for Leaves {
+    fn drop(&mut self) {
+        OPENING.store(false, Ordering::Release);
+    }
 }
 
 fn enter() {

@@ -13,6 +13,7 @@ impl Default for Environment {
             files: Arc::new(KernelFiles),
             clock: Arc::new(KernelClock),
             boot: Arc::new(KernelBoot),
+            number: 0,
         }
     }
 }

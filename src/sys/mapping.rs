@@ -4,131 +4,182 @@
 //! [`Mapping::pinned`]. The mapping may be longer than its file: every access is checked against
 //! `backed`, the length of the file as last seen, so that no access faults beyond its end. (Files
 //! of a store never shrink.)
+//!
+//! The file may become longer than its first mapping. What is behind that is found by way of [`Maps`], which costs some
+//! more instructions; `backed` never says more than the first mapping has, so that everybody else pays nothing.
 
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
-
-use memmap2::MmapRaw;
 
 use super::bytes;
 use super::door::{Access, SharedFile};
-use super::residency::Residency;
+use super::maps::Maps;
 use super::space::FileSystem;
 
-/// A file in memory.
+/// A file in memory, for one handle.
 #[derive(Debug)]
 pub struct Mapping {
-    pub(super) raw: MmapRaw,
-    pub(super) file: SharedFile,
+    /// Where the first mapping begins.
+    base: *mut u8,
+    /// Bytes of the file, as last seen, that are in the first mapping.
     backed: AtomicU64,
-    /// Why the file's length could not be seen when it was last asked for; 0: it was.
+    /// Bytes of the file, as last seen, that may be mapped.
+    seen: AtomicU64,
+    /// Why the file's length could not be seen when it was last asked for; less than 0: why a part of it
+    /// could not be mapped; 0: neither.
     unseen: AtomicI32,
     writable: bool,
-    /// Whether what is in memory is the file's alone, so that it can be let go.
-    pub(super) shared: bool,
-    pub(super) residency: Residency,
+    pub(super) maps: Arc<Maps>,
 }
 
+// SAFETY: `base` points into a mapping that lives as long as `maps`, whatever thread that is in; what is there is
+// accessed as the head of this file says.
+unsafe impl Send for Mapping {}
+// SAFETY: as above.
+unsafe impl Sync for Mapping {}
+
 impl Mapping {
-    /// Maps `length` bytes of `file`, which may have fewer.
+    /// Maps `length` bytes of `file`, which may have fewer, and never more.
     pub fn new(file: SharedFile, length: u64, access: Access) -> io::Result<Self> {
-        let bytes = usize::try_from(length).map_err(|_| io::ErrorKind::OutOfMemory)?;
-        let raw = file.map(bytes, access)?;
-        if raw.len() < bytes {
-            return Err(io::ErrorKind::UnexpectedEof.into());
+        Self::growing(file, length, length, access)
+    }
+
+    /// Maps `room` bytes of `file`, which may have fewer (only those that it has, where addresses are scarce), and
+    /// what it grows to later, up to `limit` bytes.
+    pub fn growing(file: SharedFile, room: u64, limit: u64, access: Access) -> io::Result<Self> {
+        let mapping = Self::of(Arc::new(Maps::new(file, room, limit, access)?));
+        mapping.note_length(mapping.file().length()?);
+        Ok(mapping)
+    }
+
+    /// The same mappings for another handle.
+    pub fn share(&self) -> Self {
+        let shared = Self::of(Arc::clone(&self.maps));
+        shared.note_length(self.length());
+        shared
+    }
+
+    fn of(maps: Arc<Maps>) -> Self {
+        Self {
+            base: maps.first().as_mut_ptr(),
+            backed: AtomicU64::new(0),
+            seen: AtomicU64::new(0),
+            unseen: AtomicI32::new(0),
+            writable: maps.access() != Access::ReadOnly,
+            maps,
         }
-        let backed = AtomicU64::new(file.length()?.min(length));
-        let unseen = AtomicI32::new(0);
-        let (writable, shared) = (access != Access::ReadOnly, access != Access::Private);
-        let residency = Residency::default();
-        Ok(Self { raw, file, backed, unseen, writable, shared, residency })
     }
 
     /// The file under the mapping.
     pub fn file(&self) -> &SharedFile {
-        &self.file
+        self.maps.file()
     }
 
     /// Allocates a range of the file. Bytes that are there stay.
     pub fn allocate(&self, offset: u64, length: u64) -> io::Result<()> {
-        self.file.allocate(offset, length)
+        self.file().allocate(offset, length)
     }
 
-    /// As [`Mapping::allocate`], for a range that makes the file longer.
+    /// As [`Mapping::allocate`], for a range that makes the file longer. It is mapped then.
     pub fn extend(&self, offset: u64, length: u64) -> io::Result<()> {
-        self.file.extend(offset, length)?;
-        self.note_length(offset + length);
-        Ok(())
+        self.file().extend(offset, length)?;
+        let end = offset + length;
+        self.note_length(end);
+        self.maps.up_to(end, self.length()).map(|_| ())
     }
 
     /// Gives the disk space of a range back; it then reads as zeros. The file keeps its length.
     pub fn punch(&self, offset: u64, length: u64) -> io::Result<()> {
-        self.file.punch(offset, length)
+        self.file().punch(offset, length)
     }
 
     /// Makes the file's data durable, and what is needed to find it.
     pub fn sync(&self) -> io::Result<()> {
-        self.file.sync(false)
+        self.file().sync(false)
     }
 
     /// The file system that holds the file.
     pub fn file_system(&self) -> io::Result<FileSystem> {
-        self.file.file_system()
+        self.file().file_system()
     }
 
-    /// Bytes of the file, as last seen, that are in the mapping.
+    /// Bytes of the file, as last seen, that may be mapped.
     #[inline]
     pub fn length(&self) -> u64 {
-        self.backed.load(Ordering::Relaxed)
+        self.seen.load(Ordering::Relaxed)
     }
 
     /// Whether `length` bytes at `offset` are in the mapping and in the file.
     #[inline]
     pub fn holds(&self, offset: u64, length: u64) -> bool {
-        let is_in = |end| end <= self.backed.load(Ordering::Relaxed) || self.grew_to(end);
-        offset.checked_add(length).is_some_and(is_in)
+        self.at(offset, length).is_some()
     }
 
+    /// Where `length` bytes from `offset` on are mapped, if they are in the file.
+    #[inline]
+    fn at(&self, offset: u64, length: u64) -> Option<*mut u8> {
+        let end = offset.checked_add(length)?;
+        if end > self.backed.load(Ordering::Relaxed) {
+            return self.behind(offset, end);
+        }
+        // SAFETY: inside the first mapping, which has all that is backed.
+        Some(unsafe { self.base.add(offset as usize) })
+    }
+
+    /// As [`Mapping::at`], for what is behind the end of the file as last seen, or of the first mapping.
     #[cold]
-    fn grew_to(&self, end: u64) -> bool {
-        end <= self.refresh()
+    fn behind(&self, offset: u64, end: u64) -> Option<*mut u8> {
+        if end > self.length() && end > self.refresh() {
+            return None;
+        }
+        match self.maps.up_to(end, self.length()) {
+            // SAFETY: inside the mapping, which has all bytes up to `end`.
+            Ok(map) => Some(unsafe { map.as_mut_ptr().add(offset as usize) }),
+            Err(error) => {
+                self.unseen.store(-error.raw_os_error().unwrap_or(libc::ENOMEM), Ordering::Relaxed);
+                None
+            }
+        }
     }
 
     /// Notes that the file was just made at least so long: saves asking.
     pub fn note_length(&self, length: u64) {
-        self.backed.fetch_max(length.min(self.raw.len() as u64), Ordering::Relaxed);
+        let seen = length.min(self.maps.limit());
+        self.seen.fetch_max(seen, Ordering::Relaxed);
+        self.backed.fetch_max(seen.min(self.maps.first().len() as u64), Ordering::Relaxed);
     }
 
-    /// Asks how long the file is by now: bytes of it that are in the mapping.
+    /// Asks how long the file is by now: bytes of it that may be mapped.
     pub fn refresh(&self) -> u64 {
-        let length = match self.file.length() {
-            Ok(length) => length,
+        match self.file().length() {
+            Ok(length) => {
+                self.note_length(length);
+                let _ = self.unseen.fetch_min(0, Ordering::Relaxed);
+            }
             Err(error) => {
                 self.unseen.store(error.raw_os_error().unwrap_or(libc::EIO), Ordering::Relaxed);
-                return self.length();
             }
-        };
-        let backed = length.min(self.raw.len() as u64);
-        self.backed.fetch_max(backed, Ordering::Relaxed);
-        self.unseen.store(0, Ordering::Relaxed);
-        backed
+        }
+        self.length()
     }
 
-    /// Whether the length could be seen of late.
+    /// Whether all of the file could be seen of late.
     #[inline]
     pub fn is_seen_whole(&self) -> bool {
         self.unseen.load(Ordering::Relaxed) == 0
     }
 
-    /// An error if the length could not be seen of late: what is behind the end as last seen reads as if
-    /// it were not there, and nothing must be changed on the strength of that.
+    /// An error if a part of the file could not be seen of late, once at least: that reads as if it were not there, and nothing
+    /// must be changed on the strength of that.
     #[cold]
     pub fn seen_whole(&self) -> io::Result<()> {
         match self.unseen.load(Ordering::Relaxed) {
             0 => Ok(()),
             code => {
+                let _ = self.unseen.compare_exchange(code, 0, Ordering::Relaxed, Ordering::Relaxed);
                 self.refresh();
-                Err(io::Error::from_raw_os_error(code))
+                Err(io::Error::from_raw_os_error(code.abs()))
             }
         }
     }
@@ -148,54 +199,53 @@ impl Mapping {
     /// The word at `offset`, a multiple of 8, if it is in the file.
     #[inline]
     pub(super) fn word(&self, offset: u64) -> Option<&AtomicU64> {
-        if !self.has_words(offset, 1) {
-            return None;
-        }
-        // SAFETY: `has_words` says that the 8 bytes are inside the mapping, which lives as long as
+        let at = self.words_at(offset, 1)?;
+        // SAFETY: `words_at` says that the 8 bytes are inside a mapping, which lives as long as
         // `self`; they are aligned, since the mapping begins at a page; all access to them from
         // this process is atomic.
-        Some(unsafe { &*self.raw.as_mut_ptr().add(offset as usize).cast::<AtomicU64>() })
+        Some(unsafe { &*at.cast::<AtomicU64>() })
     }
 
     /// The words from `offset` on, a multiple of 8, if all of them are in the file.
     #[inline]
     pub(super) fn words(&self, offset: u64, count: usize) -> Option<&[AtomicU64]> {
-        if !self.has_words(offset, count as u64) {
-            return None;
-        }
+        let at = self.words_at(offset, count as u64)?;
         // SAFETY: as in `word`, for all of them.
-        Some(unsafe {
-            std::slice::from_raw_parts(self.raw.as_ptr().add(offset as usize).cast(), count)
-        })
+        Some(unsafe { std::slice::from_raw_parts(at.cast(), count) })
     }
 
-    /// Whether `count` words, at least one and few, are in the file from `offset` on, a multiple of 8.
+    /// Where `count` words, at least one and few, are mapped from `offset` on, a multiple of 8, if they are in the file.
     #[inline]
-    fn has_words(&self, offset: u64, count: u64) -> bool {
+    fn words_at(&self, offset: u64, count: u64) -> Option<*mut u8> {
         // What is no multiple of 8 becomes the number of a word far beyond.
         let number = offset.rotate_right(3);
         let there = self.backed.load(Ordering::Relaxed) / 8;
-        number < there.saturating_sub(count - 1) || self.grew_to_words(offset, count)
+        if number >= there.saturating_sub(count - 1) {
+            return self.words_behind(offset, count);
+        }
+        // SAFETY: inside the first mapping, which has all that is backed.
+        Some(unsafe { self.base.add(offset as usize) })
     }
 
     #[cold]
-    fn grew_to_words(&self, offset: u64, count: u64) -> bool {
-        offset.is_multiple_of(8) && self.holds(offset, count * 8)
+    fn words_behind(&self, offset: u64, count: u64) -> Option<*mut u8> {
+        if offset.is_multiple_of(8) { self.at(offset, count * 8) } else { None }
     }
 
     /// Asks the processor for the lines of `length` bytes from `offset` on, which are about to be used.
     #[inline]
     pub fn prefetch(&self, offset: u64, length: u64) {
         #[cfg(target_arch = "x86_64")]
-        if offset.checked_add(length).is_some_and(|end| end <= self.length()) {
+        if offset.checked_add(length).is_some_and(|end| end <= self.backed.load(Ordering::Relaxed))
+        {
             use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
             let mut line = 0;
             // A range by steps would take five times the instructions.
             while line < length {
-                // SAFETY: the line is inside the mapping; nothing is read, and a page that is not there
+                // SAFETY: the line is inside the first mapping; nothing is read, and a page that is not there
                 // is not fetched.
                 unsafe {
-                    let at = self.raw.as_ptr().add((offset + line) as usize);
+                    let at = self.base.add((offset + line) as usize);
                     _mm_prefetch::<_MM_HINT_T0>(at.cast());
                 }
                 line += 64;
@@ -208,15 +258,12 @@ impl Mapping {
     /// Appends `length` bytes from `offset` to `buffer`; nothing and `false` if they are not there.
     #[inline]
     pub fn read_into(&self, offset: u64, length: usize, buffer: &mut Vec<u8>) -> bool {
-        if !self.holds(offset, length as u64) {
-            return false;
-        }
+        let Some(source) = self.at(offset, length as u64) else { return false };
         buffer.reserve(length);
         let start = buffer.len();
-        // SAFETY: the source is inside the mapping (`holds`), the target inside the capacity just
+        // SAFETY: the source is inside a mapping (`at`), the target inside the capacity just
         // reserved; `copy` writes all `length` bytes before the length covers them.
         unsafe {
-            let source = self.raw.as_ptr().add(offset as usize);
             bytes::copy(source, buffer.as_mut_ptr().add(start), length);
             buffer.set_len(start + length);
         }
@@ -226,24 +273,20 @@ impl Mapping {
     /// Whether the bytes that are `wanted` stand at `offset`.
     #[inline]
     pub fn equals(&self, offset: u64, wanted: &[u8]) -> bool {
-        if !self.holds(offset, wanted.len() as u64) {
-            return false;
-        }
-        // SAFETY: inside the mapping, as `holds` says.
-        unsafe { bytes::equal(self.raw.as_ptr().add(offset as usize), wanted) }
+        // SAFETY: inside a mapping, as `at` says.
+        self.at(offset, wanted.len() as u64).is_some_and(|at| unsafe { bytes::equal(at, wanted) })
     }
 
     /// Copies `data` to `offset`; `false` if there is no such place.
     #[inline]
     pub fn write(&self, offset: u64, data: &[u8]) -> bool {
-        if !self.writable || !self.holds(offset, data.len() as u64) {
+        if !self.writable {
             return false;
         }
-        // SAFETY: inside the mapping, as `holds` says, which may be written; `data`, which is of this
+        let Some(target) = self.at(offset, data.len() as u64) else { return false };
+        // SAFETY: inside a mapping, as `at` says, which may be written; `data`, which is of this
         // process's own memory, is not.
-        unsafe {
-            bytes::copy(data.as_ptr(), self.raw.as_mut_ptr().add(offset as usize), data.len());
-        }
+        unsafe { bytes::copy(data.as_ptr(), target, data.len()) };
         true
     }
 
@@ -253,11 +296,10 @@ impl Mapping {
     /// not; so the slice is stable while the pin is held, as long as everybody who writes the file
     /// follows the protocol (the README says so).
     pub fn pinned(&self, offset: u64, length: usize) -> Option<&[u8]> {
-        if !self.holds(offset, length as u64) {
-            return None;
-        }
-        // SAFETY: inside the mapping, as `holds` says; not written while the pin is held (above).
-        Some(unsafe { std::slice::from_raw_parts(self.raw.as_ptr().add(offset as usize), length) })
+        let at = self.at(offset, length as u64)?;
+        // SAFETY: inside a mapping, as `at` says, which lives as long as `self`; not written while the pin is held
+        // (above).
+        Some(unsafe { std::slice::from_raw_parts(at, length) })
     }
 }
 

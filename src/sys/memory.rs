@@ -19,6 +19,16 @@ pub struct Memory {
 }
 
 impl Memory {
+    /// The same files for another handle.
+    pub fn share(&self) -> Self {
+        Self { log: self.log.share(), index: self.index.share() }
+    }
+
+    /// Whether all of both files could be seen of late.
+    pub fn is_seen_whole(&self) -> bool {
+        self.log.is_seen_whole() && self.index.is_seen_whole()
+    }
+
     /// The file that a place is in.
     #[inline]
     pub fn mapping(&self, at: WordAt) -> &Mapping {

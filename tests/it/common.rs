@@ -5,6 +5,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
 
+use larder::Builder;
+use larder::internals::Simulated;
+
 /// A small generator (xorshift64*), so that a printed seed repeats a run.
 pub struct Random(u64);
 
@@ -82,6 +85,11 @@ pub fn check(key: u64, bytes: &[u8]) -> u64 {
 /// A new directory in memory, where syncs cost nothing, if there is such a place.
 pub fn fast_directory() -> tempfile::TempDir {
     tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_| tempfile::tempdir().unwrap())
+}
+
+/// Options of a handle that shares nothing but the files with others, as if it were another process's.
+pub fn another_process(builder: Builder) -> Builder {
+    builder.environment(Simulated::default().environment())
 }
 
 /// Bytes of disk that a directory takes, with everything in it.

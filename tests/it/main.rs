@@ -21,6 +21,7 @@ mod fork;
 mod full;
 mod fuzz;
 mod golden;
+mod handles;
 mod hostile;
 mod limits;
 mod messages;

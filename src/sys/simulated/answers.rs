@@ -23,6 +23,7 @@ impl Simulated {
             files: Arc::new(self.clone()),
             clock: Arc::new(self.clone()),
             boot: Arc::new(self.clone()),
+            number: Arc::as_ptr(&self.0).addr(),
         }
     }
 }

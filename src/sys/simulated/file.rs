@@ -92,6 +92,11 @@ impl DiskFile for SimulatedFile {
         self.file.file_id()
     }
 
+    fn device(&self) -> io::Result<u64> {
+        self.ask(What::FileId)?;
+        self.file.device()
+    }
+
     fn is_at(&self, path: &Path) -> io::Result<bool> {
         self.ask(What::FileId)?;
         self.file.is_at(path)

@@ -39,8 +39,8 @@ pub const ORDERS: &[(&str, &[&str])] = &[
     (
         "src/cache",
         &[
-            "fills", "process", "lookup", "stages", "builder", "handle", "get", "put", "view",
-            "resident", "iter", "many", "fill", "report", "relimit",
+            "process", "lookup", "stages", "builder", "handle", "get", "put", "view", "resident",
+            "iter", "many", "fill", "report", "relimit",
         ],
     ),
     (
@@ -74,8 +74,8 @@ pub const ORDERS: &[(&str, &[&str])] = &[
     (
         "src/open",
         &[
-            "source", "reader", "build", "create", "anew", "attach", "alone", "change", "limits",
-            "keep", "opened",
+            "source", "reader", "build", "create", "anew", "attach", "alone", "registry", "keep",
+            "shared", "change", "limits", "opened",
         ],
     ),
     ("src/policy", &["facts", "expiry", "records", "segments", "kept"]),
@@ -104,8 +104,8 @@ pub const ORDERS: &[(&str, &[&str])] = &[
     (
         "src/session",
         &[
-            "counters", "pins", "disk", "medium", "beyond", "attached", "take", "chunks", "write",
-            "free",
+            "counters", "fills", "pins", "disk", "medium", "beyond", "attached", "take", "chunks",
+            "write", "free",
         ],
     ),
     (
@@ -129,6 +129,7 @@ pub const ORDERS: &[(&str, &[&str])] = &[
             "kernel",
             "simulated",
             "residency",
+            "maps",
             "mapping",
             "paging",
             "tags",
