@@ -54,6 +54,8 @@ pub struct Request {
     pub environment: Environment,
     /// Whether the handle may share what this process has of the store.
     pub shares: bool,
+    /// Whether somebody wrote to the files since a reader first opened them: then they are of no lower layer.
+    pub is_written: bool,
 }
 
 impl Request {

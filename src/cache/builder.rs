@@ -199,6 +199,7 @@ impl Builder {
             options: self.options.clone(),
             environment: self.environment.clone(),
             shares: true,
+            is_written: false,
         })
     }
 }

@@ -138,9 +138,10 @@ impl FileCache {
     pub(crate) fn process(&self) -> Result<&Process> {
         match self.inner.process.get() {
             Some(process) if process.is_current() => Ok(process),
-            // A read does not wait.
-            Some(process) => process.successor(&|| self.open_again(Some(Duration::ZERO))),
-            None => self.inner.process.get_or_make(|_| self.open_again(None)),
+            Some(process) => process.successor(&|| self.open_changed()),
+            None => {
+                self.inner.process.get_or_make(|_| Self::open_again(self.inner.request.again()))
+            }
         }
     }
 
@@ -149,10 +150,15 @@ impl FileCache {
         &self.inner.request.options
     }
 
-    /// Opens the store as it is by now.
-    fn open_again(&self, lock_timeout: Option<Duration>) -> Result<Process> {
+    /// Opens a store that others have changed since this reader opened it, without waiting: a read does not.
+    fn open_changed(&self) -> Result<Process> {
         let mut request = self.inner.request.again();
-        request.options.lock_timeout = lock_timeout.unwrap_or(request.options.lock_timeout);
+        request.options.lock_timeout = Duration::ZERO;
+        Self::open_again(Request { is_written: true, ..request })
+    }
+
+    /// Opens the store as it is by now.
+    fn open_again(request: Request) -> Result<Process> {
         Ok(Process::new(open::open(&request)?, request))
     }
 

@@ -22,9 +22,10 @@ pub struct Process {
     /// What it shares with other handles of the store.
     pub shared: Arc<Shared>,
     request: Request,
-    /// What its store is a private copy of.
+    /// What shows that its memory does not show the store any more.
     source: Option<SourceWatch>,
-    /// What a reader goes on with once its private copy of the store is out of date: one for each recovery.
+    /// What a reader goes on with once its memory is out of date: one for each recovery, and one where the files
+    /// were copied up.
     next: OnceLock<Box<Process>>,
 }
 
@@ -41,14 +42,16 @@ impl Process {
         self.shared.writer()
     }
 
-    /// Whether its memory shows the store as it is: a private copy does until somebody changes that.
+    /// Whether its memory shows the store as it is: a private copy does until somebody changes that, and so do files of a
+    /// lower layer.
     #[inline]
     pub fn is_current(&self) -> bool {
         self.source.as_ref().is_none_or(SourceWatch::is_unchanged)
     }
 
-    /// What takes the place of a private copy once others recovered the store, or began to; made by `open`
-    /// if there is none yet. An error, and so a miss, as long as they recover it.
+    /// What takes the place of a private copy once others recovered the store, or began to, and of a lower layer's
+    /// files once somebody wrote to them; made by `open` if there is none yet. An error, and so a miss, as long as they
+    /// recover it.
     #[cold]
     pub fn successor(&self, open: &dyn Fn() -> Result<Process>) -> Result<&Process> {
         let mut process = self;
@@ -56,7 +59,7 @@ impl Process {
             process = match process.next.get() {
                 Some(next) => next,
                 None => {
-                    if !process.source.as_ref().is_some_and(SourceWatch::is_of_past_epoch) {
+                    if !process.source.as_ref().is_some_and(SourceWatch::is_past) {
                         // Another copy would soon be as old, and this one cannot go while it is read.
                         let what = "the store is written to as of another boot";
                         return Err(process

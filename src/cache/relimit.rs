@@ -113,7 +113,8 @@ fn draft_request(request: &Request, old: &Store) -> Request {
         ..asked.clone()
     };
     let environment = request.environment.clone();
-    Request { directory: draft_directory(request), options, environment, shares: false }
+    let directory = draft_directory(request);
+    Request { directory, options, environment, shares: false, is_written: false }
 }
 
 /// Refuses what no store can be cut for, and a disk that has no room for the copy.

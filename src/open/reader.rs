@@ -4,6 +4,8 @@
 //! A reader tells nobody of itself. So it asks whether somebody recovers the store (who holds the opening
 //! lock), waits for that, and takes a copy of its own only where nobody does.
 
+use std::io;
+
 use super::source::SourceWatch;
 use crate::directory::{IndexFile, Progress, disorder, is_in_use, map, open_index, open_log};
 use crate::error::{Error, ErrorKind, Result};
@@ -16,7 +18,7 @@ use crate::store::Store;
 use crate::sys::door::{Access, SharedFile};
 use crate::sys::naps::Naps;
 
-/// The store for a reader; with what it was copied from, if it is a private copy.
+/// The store for a reader; with what is to be watched where its mapping does not show what writers do.
 pub fn read(
     request: &Request,
     identity: &Identity,
@@ -33,7 +35,10 @@ pub fn read(
             && disorder(request, &geometry, [&*log, &**index], boot_id, || is_in_use(request))?
                 .is_none()
         {
-            return Ok((map(request, geometry, log, index.clone(), Access::ReadOnly)?, None));
+            let layers = SourceWatch::of_layers(&log, index, request.is_written);
+            let layers = layers.map_err(|error| unmapped(request, error))?;
+            let store = map(request, geometry, log, index.clone(), Access::ReadOnly)?;
+            return Ok((store, layers));
         }
         if let Some((store, source)) = copy(request, identity, log, index)? {
             opening.other_boot = true;
@@ -82,10 +87,14 @@ fn copy(
             ));
         }
     };
-    let source =
-        SourceWatch::new(&log, &index).map_err(|error| Error::io(&path, "cannot map it", error))?;
+    let source = SourceWatch::of_copy(&log, &index, request.is_written);
+    let source = source.map_err(|error| unmapped(request, error))?;
     let store = map(request, identity.geometry(), log, index, Access::Private)?;
     recover_private(identity, &store)?;
     // Else somebody recovered it meanwhile, and the copy may be half of each.
     Ok((source.is_unchanged() && !is_recovered()).then_some((store, source)))
+}
+
+fn unmapped(request: &Request, error: io::Error) -> Error {
+    Error::io(&request.path(LOG_FILE), "cannot map it", error)
 }

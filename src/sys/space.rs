@@ -19,6 +19,7 @@ pub struct FileSystem {
 }
 
 const TMPFS: i64 = 0x0102_1994;
+const OVERLAYFS: i64 = 0x794C_7630;
 
 const WHO_HAS_FALLOCATE: &str =
     "Choose a directory on ext4, xfs, btrfs or tmpfs: ext2 and ext3, for example, do not have it.";
@@ -56,6 +57,12 @@ impl FileSystem {
     /// The name of a file system that cannot carry a store.
     pub fn refused(self) -> Option<&'static str> {
         REFUSED.iter().find(|(kind, _)| *kind == self.kind).map(|(_, name)| *name)
+    }
+
+    /// Whether a file may be copied before the first write to it: those who have the old one mapped then see no
+    /// change.
+    pub fn copies_up(self) -> bool {
+        self.kind == OVERLAYFS
     }
 
     /// Whether even reading a hole allocates.

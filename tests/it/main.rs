@@ -23,6 +23,7 @@ mod fuzz;
 mod golden;
 mod handles;
 mod hostile;
+mod layers;
 mod limits;
 mod messages;
 mod missing_calls;
