@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::config::{self, Durability};
 use crate::directory;
 use crate::error::{Error, Result};
-use crate::format::control;
+use crate::format::control::{self, PIN_LINES};
 use crate::format::{INDEX_FILE, LOG_FILE};
 use crate::open::{Opened, Shared, SourceWatch};
 use crate::reclaim::Writer;
@@ -22,6 +22,8 @@ pub struct Process {
     /// What it shares with other handles of the store.
     pub shared: Arc<Shared>,
     request: Request,
+    /// What views hold, for each line of pins.
+    anchors: [OnceLock<Arc<Anchor>>; PIN_LINES as usize],
     /// What shows that its memory does not show the store any more.
     source: Option<SourceWatch>,
     /// What a reader goes on with once its memory is out of date: one for each recovery, and one where the files
@@ -29,11 +31,31 @@ pub struct Process {
     next: OnceLock<Box<Process>>,
 }
 
+/// Keeps open what views are of, though the handle goes. There is one for each line of pins: so threads that view do not
+/// count up one and the same count of users.
+#[derive(Debug)]
+#[repr(align(128))]
+pub struct Anchor(Arc<Shared>);
+
+impl Anchor {
+    /// The store.
+    pub fn session(&self) -> &Session {
+        self.0.session()
+    }
+}
+
 impl Process {
     /// This process's part of a handle to a store that was opened, as it was asked for.
     pub fn new(opened: Opened, request: Request) -> Self {
         let Opened { session, shared, source, .. } = opened;
-        Self { session, shared, request, source, next: OnceLock::new() }
+        let (anchors, next) = (Default::default(), OnceLock::new());
+        Self { session, shared, request, anchors, source, next }
+    }
+
+    /// What a view holds that pins by a line.
+    pub fn anchor(&self, line: u16) -> Arc<Anchor> {
+        let anchor = &self.anchors[usize::from(line % PIN_LINES)];
+        Arc::clone(anchor.get_or_init(|| Arc::new(Anchor(Arc::clone(&self.shared)))))
     }
 
     /// The process's one writer.

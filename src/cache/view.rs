@@ -2,19 +2,14 @@
 
 use std::fmt;
 use std::ops::Deref;
+use std::sync::Arc;
 
 use super::handle::FileCache;
-use super::process::Process;
-use crate::format::address::SegmentId;
-use crate::format::lock::ProcessId;
+use super::process::{Anchor, Process};
 use crate::index::Found;
-use crate::session::{Count, pins};
+use crate::session::{Count, Pin, Session};
 use crate::store::Record;
 use crate::sys::fork;
-
-/// While views pin this part of the segments, in all processes together, further views are copies: so
-/// views cannot keep the cache from reusing its space.
-const PINNED_PART: u32 = 4;
 
 /// Bytes that are copied sooner than their segment is pinned.
 const COPIED_LENGTH: u32 = 4096;
@@ -32,9 +27,10 @@ enum Kind {
 }
 
 struct Pinned {
-    cache: FileCache,
+    /// What it is of; left alone in a forked child.
+    anchor: Option<Arc<Anchor>>,
     process: fork::Incarnation,
-    segment: SegmentId,
+    pin: Pin,
     offset: u64,
     length: usize,
 }
@@ -81,51 +77,45 @@ impl FileCache {
         (found, record): (Found, &Record),
         copy: &mut Vec<u8>,
     ) -> Option<View> {
-        if process.pin(record) {
-            return self.view_pinned(process, key, found, record);
+        if let Some(pin) = process.pin(record) {
+            return view_pinned(process, pin, key, (found, record));
         }
         record
             .read_value(&process.session.store, key, copy)
             .then(|| View(Kind::Owned(std::mem::take(copy))))
     }
+}
 
-    /// A view of a record whose segment is pinned. What was read before the pin is read again: now it stays.
-    fn view_pinned(
-        &self,
-        process: &Process,
-        key: &[u8],
-        found: Found,
-        record: &Record,
-    ) -> Option<View> {
-        // From here on the pin goes with it.
-        let view = View(Kind::Pinned(Pinned {
-            cache: self.clone(),
-            process: fork::incarnation(),
-            segment: record.spot.segment,
-            offset: record.value_offset(),
-            length: record.shape.value as usize,
-        }));
-        let store = &process.session.store;
-        let again = store.record(found.slot)?;
-        let same = again.shape == record.shape && again.lsn == record.lsn;
-        (same && again.has_key(store, key) && again.pinned_value(store).is_some()).then_some(view)
-    }
+/// A view of a record whose segment is pinned. What was read before the pin is read again: now it stays.
+fn view_pinned(
+    process: &Process,
+    pin: Pin,
+    key: &[u8],
+    (found, record): (Found, &Record),
+) -> Option<View> {
+    // From here on the pin goes with it.
+    let view = View(Kind::Pinned(Pinned {
+        anchor: Some(process.anchor(pin.line)),
+        process: fork::incarnation(),
+        pin,
+        offset: record.value_offset(),
+        length: record.shape.value as usize,
+    }));
+    let store = &process.session.store;
+    let again = store.record(found.slot)?;
+    let same = again.shape == record.shape && again.lsn == record.lsn;
+    (same && again.has_key(store, key) && again.pinned_value(store).is_some()).then_some(view)
 }
 
 impl Process {
     /// Pins a record's segment, if another one may be pinned and this one is still what it was.
-    fn pin(&self, record: &Record) -> bool {
-        let (segment, generation) = (record.spot.segment, record.spot.generation);
-        self.may_pin()
-            .is_some_and(|me| self.session.pins.pin(&self.session.store, me, segment, generation))
-    }
-
-    /// This process, if it may pin another segment.
-    fn may_pin(&self) -> Option<ProcessId> {
-        let store = &self.session.store;
-        let me = self.session.attachment.as_ref()?;
-        let pinned = pins::pinned_by_views(store, me.process, &me.locks);
-        (pinned * PINNED_PART <= u32::from(store.segment_count())).then_some(me.process)
+    fn pin(&self, record: &Record) -> Option<Pin> {
+        let Session { store, attachment, pins, .. } = &self.session;
+        let me = attachment.as_ref()?;
+        let pin = Pin::by_this_thread(record.spot.segment);
+        let pinned = pins.may_pin(store, me.process, pin, &me.locks)
+            && pins.pin(store, me.process, pin, record.spot.generation);
+        pinned.then_some(pin)
     }
 }
 
@@ -147,8 +137,9 @@ impl Deref for View {
                 if pinned.process != fork::incarnation() {
                     panic!("a view was made before this process was forked: make a new one");
                 }
-                let bytes = pinned.cache.process().ok().and_then(|process| {
-                    process.session.store.words.log.pinned(pinned.offset, pinned.length)
+                let bytes = pinned.anchor.as_ref().and_then(|anchor| {
+                    let log = &anchor.session().store.words.log;
+                    log.pinned(pinned.offset, pinned.length)
                 });
                 bytes.unwrap_or_default()
             }
@@ -174,14 +165,14 @@ impl fmt::Debug for View {
 
 impl Drop for Pinned {
     fn drop(&mut self) {
+        let Some(anchor) = self.anchor.take() else { return };
         if self.process != fork::incarnation() {
-            return; // The parent's pin.
+            std::mem::forget(anchor); // The parent's, and so is the pin.
+            return;
         }
-        if let Ok(process) = self.cache.process() {
-            let session = &process.session;
-            if let Some(me) = &session.attachment {
-                session.pins.unpin(&session.store, me.process, self.segment);
-            }
+        let session = anchor.session();
+        if let Some(me) = &session.attachment {
+            session.pins.unpin(&session.store, me.process, self.pin);
         }
     }
 }

@@ -145,8 +145,12 @@ pub const PROCESS_INTENT: u64 = 0x000;
 /// Offset of the two words that say into which segment the process writes (number + 1, or 0):
 /// one for puts, one for moves. They pin it as a bit does.
 pub const PROCESS_WRITING: u64 = 0x150;
-/// Offset of the pins in a process row: a bit a segment.
+/// Offset of the pins in a process row: lines of bits, each line for all segments.
 pub const PROCESS_PINS: u64 = 0x180;
+/// Lines of pins: a thread keeps to one, so that threads do not write into each other's cache lines.
+pub const PIN_LINES: u16 = 8;
+/// Bits of a line. Segments whose numbers are equal modulo this have one bit, and are pinned together.
+pub const PIN_LINE_BITS: u16 = 512;
 /// Offset of the statistics in a process row.
 pub const PROCESS_STATISTICS: u64 = 0x380;
 /// Words of statistics in a process row.
@@ -154,7 +158,10 @@ pub const STATISTICS_WORDS: u64 = 24;
 
 const _: () = assert!(PROCESS_INTENT + 8 + INTENT_WORDS as u64 * 16 <= PROCESS_WRITING);
 const _: () = assert!(PROCESS_WRITING + 16 <= PROCESS_PINS);
-const _: () = assert!(PROCESS_PINS + TABLE_SEGMENTS as u64 / 8 <= PROCESS_STATISTICS);
+const _: () =
+    assert!(PROCESS_PINS + PIN_LINES as u64 * PIN_LINE_BITS as u64 / 8 <= PROCESS_STATISTICS);
+const _: () = assert!(PROCESSES_OFFSET.is_multiple_of(64) && PROCESS_ROW_BYTES.is_multiple_of(64));
+const _: () = assert!(PROCESS_PINS.is_multiple_of(64) && PIN_LINE_BITS == 8 * 64);
 const _: () = assert!(PROCESS_STATISTICS + STATISTICS_WORDS * 8 == PROCESS_ROW_BYTES);
 const _: () = assert!(PAGE_SLOTS as u64 * 8 == PAGE_BYTES);
 
@@ -278,12 +285,18 @@ impl Geometry {
         WordAt::log(self.process_offset(process) + PROCESS_WRITING + which * 8)
     }
 
-    /// The word that holds a process's pin of a segment, and the pin's bit in it.
+    /// The word that holds a process's pin of a segment in a line, and the pin's bit in it.
     #[inline]
-    pub const fn pin_at(&self, process: ProcessId, segment: SegmentId) -> (WordAt, u64) {
-        let word =
-            WordAt::log(self.process_offset(process) + PROCESS_PINS + segment.index() / 64 * 8);
-        (word, 1 << (segment.index() % 64))
+    pub const fn pin_at(&self, process: ProcessId, segment: SegmentId, line: u16) -> (WordAt, u64) {
+        let bit = segment.index() % PIN_LINE_BITS as u64;
+        (self.pin_word_at(process, line, bit / 64), 1 << (bit % 64))
+    }
+
+    /// A word of a line of a process's pins.
+    #[inline]
+    pub const fn pin_word_at(&self, process: ProcessId, line: u16, word: u64) -> WordAt {
+        let line = line as u64 * (PIN_LINE_BITS as u64 / 8);
+        WordAt::log(self.process_offset(process) + PROCESS_PINS + line + word * 8)
     }
 
     /// A word of a process's statistics.

@@ -5,8 +5,8 @@ use super::segments::*;
 use super::world::{Process, World};
 use crate::format::intent::WordAt;
 use crate::format::segment::State;
-use crate::session::Writing;
 use crate::session::pins;
+use crate::session::{Pin, Writing};
 use crate::sys::words::Words;
 
 /// A segment in this state, a record of its first generation in it, and one slot that names it.
@@ -37,9 +37,10 @@ fn the_bytes_under_a_view_do_not_change_while_it_is_held() {
                 let Some((spot, _)) = look_up(&process) else { return };
                 let (segment, generation) = (spot.segment, spot.generation);
                 let (pins, me) = (&process.session.pins, &process.me);
-                if pins.pin(process.store(), *me, segment, generation) {
+                let pin = Pin { segment, line: PIN_LINE };
+                if pins.pin(process.store(), *me, pin, generation) {
                     assert_eq!(copy(&process, spot), value(spot), "changed under a view");
-                    pins.unpin(process.store(), *me, segment);
+                    pins.unpin(process.store(), *me, pin);
                 }
             },
             move || {
@@ -90,7 +91,8 @@ fn pins_of_the_dead_hold_nothing_up_and_those_of_the_living_do() {
             let spot = spot(0, 1);
             let (segment, generation) = (spot.segment, spot.generation);
             let pinned = if view {
-                pinner.session.pins.pin(pinner.store(), pinner.me, segment, generation)
+                let pin = Pin { segment, line: PIN_LINE };
+                pinner.session.pins.pin(pinner.store(), pinner.me, pin, generation)
             } else {
                 pins::begin_writing(pinner.store(), pinner.me, Writing::Put, segment, generation)
             };

@@ -182,10 +182,13 @@ pub fn evict<P: Platform>(process: &Process<P>) {
     });
 }
 
+/// The line by which the models pin.
+pub const PIN_LINE: u16 = 1;
+
 /// The pins of a process, to be modelled.
 pub fn pin_words(process: u16) -> Vec<(WordAt, u64)> {
     let slot = crate::format::lock::ProcessId::new(process).unwrap();
-    vec![(GEOMETRY.pin_at(slot, SEGMENT).0, 0), (GEOMETRY.writing_at(slot, 0), 0)]
+    vec![(GEOMETRY.pin_at(slot, SEGMENT, PIN_LINE).0, 0), (GEOMETRY.writing_at(slot, 0), 0)]
 }
 
 /// The number of pages of the index.

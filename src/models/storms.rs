@@ -15,6 +15,7 @@ use crate::format::lock::ProcessId;
 use crate::format::page::{PAGE_SLOTS, PageId, Probe, is_home, page_of};
 use crate::format::segment::State;
 use crate::format::slot::Slot;
+use crate::session::Pin;
 
 #[test]
 fn counters_are_exact_through_a_storm_of_deaths_and_heirs() {
@@ -162,10 +163,11 @@ fn view(process: &Process<Shuttle>) {
     let Some((spot, found)) = look_up(process) else { return };
     assert_eq!(found, value(spot), "foreign bytes");
     let (segment, generation) = (spot.segment, spot.generation);
-    if process.session.pins.pin(process.store(), process.me, segment, generation) {
+    let pin = Pin { segment, line: PIN_LINE };
+    if process.session.pins.pin(process.store(), process.me, pin, generation) {
         for _ in 0..3 {
             assert_eq!(copy(process, spot), value(spot), "changed under a view");
         }
-        process.session.pins.unpin(process.store(), process.me, segment);
+        process.session.pins.unpin(process.store(), process.me, pin);
     }
 }

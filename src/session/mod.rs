@@ -24,6 +24,6 @@ pub use counters::Count;
 pub use disk::Disk;
 pub use fills::{Filling, Fills, Turn};
 pub use medium::Medium;
-pub use pins::Writing;
+pub use pins::{Pin, Writing};
 pub use take::Takeable;
 pub use write::Attributes;

@@ -378,7 +378,7 @@ fn processes() -> Vec<Table> {
             &[
                 (PROCESS_INTENT, 8 + INTENT_WORDS as u64 * 16, "intent"),
                 (PROCESS_WRITING, 16, "writing"),
-                (PROCESS_PINS, u64::from(TABLE_SEGMENTS) / 8, "pins"),
+                (PROCESS_PINS, u64::from(PIN_LINES) * u64::from(PIN_LINE_BITS) / 8, "pins"),
                 (PROCESS_STATISTICS, STATISTICS_WORDS * 8, "statistics"),
             ],
         ),

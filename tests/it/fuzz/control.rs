@@ -114,7 +114,7 @@ fn places(input: &mut Unstructured<'_>) -> Result<()> {
         (geometry.row_at(segment, 0), ROW_BYTES),
         (geometry.intent_at(slot, 0), 8 + 16 * INTENT_WORDS as u64),
         (geometry.writing_at(slot, 0), 16),
-        (geometry.pin_at(slot, segment).0, 8),
+        (geometry.pin_at(slot, segment, control::PIN_LINES - 1).0, 8),
         (geometry.statistic_at(slot, 0), control::STATISTICS_WORDS * 8),
         (WordAt::log(geometry.control_bytes()), 0),
     ];
