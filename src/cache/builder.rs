@@ -51,7 +51,7 @@ impl Builder {
         self
     }
 
-    /// When writes become durable; the operating system decides unless said otherwise.
+    /// When writes by this handle become durable; the operating system decides unless said otherwise.
     pub fn durability(mut self, durability: Durability) -> Self {
         self.options.durability = durability;
         self
@@ -95,7 +95,7 @@ impl Builder {
     }
 
     /// Processes that may use a new store at a time, from 1 to 1,024, which is the default. Each
-    /// takes 1 KiB of disk while attached. An existing store keeps what it has, and
+    /// takes 1 KiB of disk while attached, however many handles it has. An existing store keeps what it has, and
     /// [`crate::Opening::not_applied`] says so.
     pub fn max_processes(mut self, processes: u16) -> Self {
         self.options.max_processes = Some(processes);
@@ -169,9 +169,12 @@ impl Builder {
     }
 
     /// Opens for reading alone: writes nothing at all, not even that somebody reads, takes no
-    /// process row, and works on read-only file systems. Writes fail with `ReadOnly`. Where the index
+    /// process row, shares nothing with other handles, and works on read-only file systems. Writes fail with `ReadOnly`. Where the index
     /// needs recovery after another boot, a private copy is recovered in memory, and used until a writer
     /// recovers the store itself; while that one is at it, reads miss.
+    ///
+    /// On overlayfs the files may be those of a lower layer, such as an image's, and a writer changes copies of them. There each
+    /// read asks the kernel whether that has happened (a microsecond), until it has; then the copies are read.
     pub fn read_only(mut self, read_only: bool) -> Self {
         self.options.read_only = read_only;
         self

@@ -19,8 +19,12 @@ use crate::verify::{self, Verification};
 
 /// A cache in a directory, shared by all threads and processes that open it.
 ///
-/// Cloning is cheap; clones are the same handle. All methods may be called from any thread. After a
-/// `fork` the child uses inherited handles as it likes: it attaches anew at its first call, or by
+/// Cloning is cheap; clones are the same handle. Opening a store that this process has open already is cheap, too: its
+/// handles share one mapping (some three times `max_bytes` of address space, no memory), and together they are one of
+/// [`Builder::max_processes`]. Path, durability and timeouts belong to the handle, limits and the default time to live to
+/// the store. The store is closed with the last handle and view. A `read_only` handle shares nothing.
+///
+/// All methods may be called from any thread. After a `fork` the child uses inherited handles as it likes: it attaches anew at its first call, or by
 /// [`FileCache::attach`], for which it opens the files again.
 ///
 /// Reads take no lock and cannot fail: they hit or miss. Writes return once the operating system

@@ -1,4 +1,4 @@
-//! What one process has of a handle: its session, its one writer, and what it remembers between calls.
+//! What one process has of a handle: its session, what it shares with other handles, and what a reader watches.
 
 use std::sync::{Arc, MutexGuard, OnceLock};
 use std::time::Duration;

@@ -168,4 +168,19 @@ mod tests {
         assert!(waiter.try_lock(PROGRESS_LOCK_BYTE).unwrap());
         OpeningLock::acquire(&waiter, file.path(), Duration::ZERO).unwrap();
     }
+
+    #[test]
+    fn the_opening_lock_of_an_attachment_keeps_its_own_threads_apart() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let locks = || Box::new(LockFile::open(file.path(), true).unwrap());
+        let (own, other) = (AttachedLocks::new(locks()), locks());
+        let acquire = |locks| OpeningLock::acquire(locks, file.path(), Duration::ZERO);
+        let held = acquire(&own).unwrap();
+        assert!(acquire(&own).is_err() && acquire(&*other).is_err());
+        drop(held);
+        let elsewhere = acquire(&*other).unwrap();
+        assert!(acquire(&own).is_err());
+        drop(elsewhere);
+        assert!(acquire(&own).is_ok());
+    }
 }

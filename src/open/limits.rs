@@ -176,8 +176,7 @@ impl Change<'_> {
             file.set_length(length).map_err(io)?;
             file.sync(true).map_err(io)?;
         }
-        store.words.log.holds(0, length);
-        Ok(())
+        if store.words.log.holds(0, length) { Ok(()) } else { self.session.seen_whole() }
     }
 
     /// Where even reading a hole allocates, no space can be given back while others may read there.

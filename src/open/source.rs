@@ -84,7 +84,9 @@ impl SourceWatch {
         }
         let lock = self.read();
         let is_changed = lock.as_ref().is_ok_and(|lock| *lock != self.lock);
-        self.has_changed.store(is_changed, Ordering::Relaxed);
+        if is_changed {
+            self.has_changed.store(true, Ordering::Relaxed);
+        }
         lock.is_ok() && !is_changed
     }
 

@@ -67,15 +67,9 @@ struct Counter {
 }
 
 /// This process's counters.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Counters {
-    stripes: Box<[Stripe; STRIPES]>,
-}
-
-impl Default for Counters {
-    fn default() -> Self {
-        Self { stripes: Box::new(std::array::from_fn(|_| Stripe::default())) }
-    }
+    stripes: [Stripe; STRIPES],
 }
 
 thread_local! {

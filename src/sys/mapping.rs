@@ -120,22 +120,22 @@ impl Mapping {
     #[inline]
     fn at(&self, offset: u64, length: u64) -> Option<*mut u8> {
         let end = offset.checked_add(length)?;
-        if end > self.backed.load(Ordering::Relaxed) {
-            return self.behind(offset, end);
-        }
-        // SAFETY: inside the first mapping, which has all that is backed.
-        Some(unsafe { self.base.add(offset as usize) })
+        // So that the usual way is not asked once more whether it led anywhere.
+        let is_backed = end <= self.backed.load(Ordering::Relaxed);
+        let base = if is_backed { self.base } else { self.base_of(end)? };
+        // SAFETY: inside a mapping: the first one has all that is backed, another one all up to `end`.
+        Some(unsafe { base.add(offset as usize) })
     }
 
-    /// As [`Mapping::at`], for what is behind the end of the file as last seen, or of the first mapping.
+    /// Where a mapping begins that has all bytes up to `end`: of what is behind the end of the file as last seen, or of
+    /// the first mapping.
     #[cold]
-    fn behind(&self, offset: u64, end: u64) -> Option<*mut u8> {
+    fn base_of(&self, end: u64) -> Option<*mut u8> {
         if end > self.length() && end > self.refresh() {
             return None;
         }
         match self.maps.up_to(end, self.length()) {
-            // SAFETY: inside the mapping, which has all bytes up to `end`.
-            Ok(map) => Some(unsafe { map.as_mut_ptr().add(offset as usize) }),
+            Ok(map) => Some(map.as_mut_ptr()),
             Err(error) => {
                 self.unseen.store(-error.raw_os_error().unwrap_or(libc::ENOMEM), Ordering::Relaxed);
                 None
@@ -220,16 +220,16 @@ impl Mapping {
         // What is no multiple of 8 becomes the number of a word far beyond.
         let number = offset.rotate_right(3);
         let there = self.backed.load(Ordering::Relaxed) / 8;
-        if number >= there.saturating_sub(count - 1) {
-            return self.words_behind(offset, count);
-        }
-        // SAFETY: inside the first mapping, which has all that is backed.
-        Some(unsafe { self.base.add(offset as usize) })
+        let is_backed = number < there.saturating_sub(count - 1);
+        let base = if is_backed { self.base } else { self.base_of_words(offset, count)? };
+        // SAFETY: as in `at`.
+        Some(unsafe { base.add(offset as usize) })
     }
 
     #[cold]
-    fn words_behind(&self, offset: u64, count: u64) -> Option<*mut u8> {
-        if offset.is_multiple_of(8) { self.at(offset, count * 8) } else { None }
+    fn base_of_words(&self, offset: u64, count: u64) -> Option<*mut u8> {
+        let end = offset.checked_add(count * 8).filter(|_| offset.is_multiple_of(8))?;
+        self.base_of(end)
     }
 
     /// Asks the processor for the lines of `length` bytes from `offset` on, which are about to be used.

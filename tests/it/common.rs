@@ -3,10 +3,11 @@
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use larder::Builder;
-use larder::internals::Simulated;
+use larder::internals::Environment;
 
 /// A small generator (xorshift64*), so that a printed seed repeats a run.
 pub struct Random(u64);
@@ -89,7 +90,14 @@ pub fn fast_directory() -> tempfile::TempDir {
 
 /// Options of a handle that shares nothing but the files with others, as if it were another process's.
 pub fn another_process(builder: Builder) -> Builder {
-    builder.environment(Simulated::default().environment())
+    builder.environment(of_another_process(Environment::default()))
+}
+
+/// An environment whose handles share nothing but the files with those of others.
+pub fn of_another_process(environment: Environment) -> Environment {
+    // None of these is an address.
+    static NEXT: AtomicUsize = AtomicUsize::new(1);
+    Environment { number: NEXT.fetch_add(2, Ordering::Relaxed), ..environment }
 }
 
 /// Bytes of disk that a directory takes, with everything in it.

@@ -10,6 +10,7 @@ use larder::internals::Simulated;
 use larder::{Durability, Error, ErrorKind, FileCache};
 
 use crate::children::{Process, listen, say};
+use crate::common::another_process;
 use crate::exercise::{NAMES, Sample, assert_is_clear, small};
 
 fn directory() -> (tempfile::TempDir, PathBuf) {
@@ -181,11 +182,12 @@ pub fn nobody(path: &Path) {
 #[test]
 fn when_all_process_slots_are_taken_the_next_process_is_told() {
     let (_dir, path) = directory();
-    let mut handles: Vec<FileCache> = (0..4).map(|_| small().open(&path).unwrap()).collect();
-    let error = small().open(&path).unwrap_err();
+    let open = || another_process(small()).open(&path);
+    let mut handles: Vec<FileCache> = (0..4).map(|_| open().unwrap()).collect();
+    let error = open().unwrap_err();
     expect(error, ErrorKind::Busy, &path, "4 processes");
     handles.pop();
-    drop(small().open(&path).unwrap());
+    drop(open().unwrap());
 }
 
 /// Is attached until it is told to end.

@@ -60,13 +60,14 @@ impl Load {
     fn play(self, mut entry: impl FnMut(u64) -> (u64, u64)) -> Outcome {
         let dir = common::fast_directory();
         let system = Simulated::default().at(START);
-        let builder = self.builder.environment(system.environment());
-        let cache = builder.open(dir.path().join("cache")).unwrap();
+        let environment = common::of_another_process(system.environment());
+        let cache = self.builder.clone().environment(system.environment());
+        let cache = cache.open(dir.path().join("cache")).unwrap();
         let stats = cache.stats();
         let mut outcome =
             Outcome { stats, looks: 0, of_log: 0, of_entries: 0, live: 1000, cache, _dir: dir };
         // As another process: each does every second put.
-        let other = builder.open(outcome.cache.directory()).unwrap();
+        let other = self.builder.environment(environment).open(outcome.cache.directory()).unwrap();
         if self.syncs {
             other.sync().unwrap();
         }

@@ -102,7 +102,7 @@ fn what_was_removed_is_gone_though_others_move_it_meanwhile() {
     let path = dir.path().join("cache");
     let open = || {
         let builder = FileCache::builder().max_bytes(5 << 19).segment_size(64 << 10);
-        builder.max_processes(8).open(&path).unwrap()
+        common::another_process(builder.max_processes(8)).open(&path).unwrap()
     };
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {

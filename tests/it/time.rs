@@ -276,7 +276,8 @@ fn after_maintain_the_length_is_what_an_iterator_gives_however_the_store_was_use
     let mut checks = 0;
     for round in 0..12 {
         let store = used_in_way(round % 4);
-        let beside = FileCache::builder().environment(store.system.environment());
+        let beside = common::of_another_process(store.system.environment());
+        let beside = FileCache::builder().environment(beside);
         let beside = beside.open(store.cache.directory()).unwrap();
         for number in 0..4000u64 {
             let cache = if random.one_in(3) { &beside } else { &store.cache };

@@ -95,7 +95,10 @@ impl Player {
 
     pub(super) fn builder(&self) -> Builder {
         let system = self.system.clone().in_boot([9, self.boot]);
-        FileCache::builder().environment(system.environment()).durability(self.durability)
+        let mut environment = system.environment();
+        // Every other handle shares nothing with the others, as if it were another process's.
+        environment.number += self.handles.len() % 2;
+        FileCache::builder().environment(environment).durability(self.durability)
     }
 
     pub(super) fn cache(&self) -> FileCache {
