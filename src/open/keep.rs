@@ -35,17 +35,15 @@ pub struct Keeper {
 }
 
 impl Keeper {
-    /// Begins to keep the files of a store that was just opened.
-    pub fn new(request: &Request, identity: Identity, session: &Session) -> Self {
+    /// What is to keep the files of a store, once they are held: [`Keeper::renew`].
+    pub fn new(identity: Identity, session: &Session) -> Self {
         let now = session.clock.coarse().get();
-        let keeper = Self {
+        Self {
             identity,
             held: Mutex::default(),
             looked_at: AtomicU64::new(now),
             renewed_at: AtomicU64::new(now),
-        };
-        keeper.renew(request, session);
-        keeper
+        }
     }
 
     /// Looks after the files, unless that was done within the last second.
@@ -85,8 +83,9 @@ impl Keeper {
         Ok(true)
     }
 
-    /// Holds the files, and keeps them young. What cannot be done for them is no reason to fail.
-    fn renew(&self, request: &Request, session: &Session) {
+    /// Holds the files that the directory has now, and keeps them young: when a handle is opened, which may have replaced
+    /// `store`, and from time to time. What cannot be done for them is no reason to fail.
+    pub fn renew(&self, request: &Request, session: &Session) {
         let files = request.files();
         let directory = files.open_directory(&request.directory).ok();
         let store = files.open(&request.path(STORE_FILE), false).ok().flatten();

@@ -163,6 +163,9 @@ fn begin(
     };
     let session = shared.session().of_handle(&request.directory, request.options.lock_timeout);
     opening.limits_kept = limits::apply(request, &session, &shared, identity)?;
+    if let Some(keeper) = &shared.keeper {
+        keeper.renew(request, &session);
+    }
     shared.admit();
     Ok(Found::Store(Box::new(Opened { session, shared, source, opening })))
 }
@@ -189,7 +192,7 @@ fn join_or_attach(
             continue; // Another log was put in its place meanwhile.
         }
         let session = session(request, file_system, store, Some(attachment));
-        let keeper = Keeper::new(request, identity.clone(), &session);
+        let keeper = Keeper::new(identity.clone(), &session);
         return Ok(Some(Arc::new(Shared::new(session, Some(keeper), registered))));
     }
 }
