@@ -57,7 +57,8 @@ fn a_handle_whose_directory_was_put_away_stays_with_its_store() {
     use_as(&second, "second");
     // Each is in use where it is now.
     for path in [&path, &away] {
-        assert_eq!(builder().open(path).unwrap_err().kind(), ErrorKind::Busy);
+        let other = common::another_process(builder());
+        assert_eq!(other.open(path).unwrap_err().kind(), ErrorKind::Busy);
     }
     drop((first, second));
     use_as(&builder().open(&away).unwrap(), "first");
@@ -146,7 +147,8 @@ fn an_opening_while_the_directory_is_exchanged_gives_one_store_or_an_error() {
                 let name = cache.get(0u64.to_le_bytes()).unwrap();
                 let name = std::str::from_utf8(&name).unwrap();
                 // Its lock is where its data is.
-                let taken = [&path, &other].map(|path| builder().open(path).is_err());
+                let others = || common::another_process(builder());
+                let taken = [&path, &other].map(|path| others().open(path).is_err());
                 let is_first = (name == "first") == is_done;
                 assert_eq!(taken, [is_first, !is_first], "exchanged at call {at}: {name}");
                 use_as(&cache, name);

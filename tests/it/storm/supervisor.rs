@@ -260,9 +260,10 @@ impl Supervisor {
 
     /// All process rows but the supervisor's own can be taken.
     fn nobody_is_attached(&self) {
-        let all: Vec<FileCache> =
-            (1..PROCESSES).map(|_| FileCache::open(&self.path).unwrap()).collect();
-        let error = FileCache::open(&self.path).unwrap_err();
+        // Handles of this process would share its row.
+        let another = || common::another_process(FileCache::builder()).open(&self.path);
+        let all: Vec<FileCache> = (1..PROCESSES).map(|_| another().unwrap()).collect();
+        let error = another().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Busy, "{error}");
         drop(all);
     }
