@@ -60,9 +60,8 @@ pub fn verify(session: &Session) -> Verification {
             if let Some((segment, _)) = store.geometry.locate(slot.slot.address()) {
                 named[usize::from(segment.get())] += 1;
             }
-            passing.come_to(store, slot.slot.address().bytes(), HEADER_BYTES);
-            if let Some(shape) = store.spot(slot.slot).and_then(|spot| store.shape(spot)) {
-                passing.come_to(store, slot.slot.address().bytes(), shape.bytes());
+            if store.is_beyond_memory() {
+                come_to(store, slot, &mut passing);
             }
             look_at(session, slot, &mut bytes, &mut found);
         }
@@ -74,6 +73,15 @@ pub fn verify(session: &Session) -> Verification {
     let lock = store.lock();
     found.disturbed |= lock.sequence != before || lock.phase == Phase::Commit;
     found
+}
+
+/// Comes to the record that a slot names: to its header, then to all of it.
+fn come_to(store: &Store, slot: Found, passing: &mut Passing) {
+    let offset = slot.slot.address().bytes();
+    passing.come_to(store, offset, HEADER_BYTES);
+    if let Some(shape) = store.spot(slot.slot).and_then(|spot| store.shape(spot)) {
+        passing.come_to(store, offset, shape.bytes());
+    }
 }
 
 /// Ranges of segments, each with so many entries at most by their counts, or of one segment.

@@ -70,9 +70,7 @@ impl Keys {
             self.gathered = gather(process, page, self.pages, &mut self.passing).into_iter();
         }
     }
-}
 
-impl Keys {
     /// Of a log larger than memory: asks for the record of a key, and notes that it has to go again.
     fn ask_for_value(&mut self, key: &[u8]) {
         let Ok(process) = self.cache.process() else { return };

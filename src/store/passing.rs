@@ -20,6 +20,8 @@ pub struct Passing {
     read_to: u64,
     /// Ranges that were not in memory before.
     absent: VecDeque<(u64, u64)>,
+    /// Bytes of those that were asked for here and there.
+    held: u64,
 }
 
 impl Passing {
@@ -55,14 +57,15 @@ impl Passing {
         if !store.is_beyond_memory() {
             return;
         }
-        self.absent.extend(store.words.log.bring_absent(offset, bytes));
-        let mut held: u64 = self.absent.iter().map(|(_, length)| *length).sum();
-        while held > HELD
+        let Some((from, length)) = store.words.log.bring_absent(offset, bytes) else { return };
+        self.absent.push_back((from, length));
+        self.held += length;
+        while self.held > HELD
             && self.absent.len() > 1
             && let Some((from, length)) = self.absent.pop_front()
         {
             store.words.log.let_go(from, length);
-            held -= length;
+            self.held = self.held.saturating_sub(length);
         }
     }
 
@@ -71,5 +74,6 @@ impl Passing {
         for (from, length) in self.absent.drain(..) {
             store.words.log.let_go(from, length);
         }
+        self.held = 0;
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! `door` says what is asked of it, as traits: files and their space, advice on mappings, locks, clock, boot.
 //! `space`, `rights`, `clock`, `lock` and `files` are the kernel's side, put together in `kernel`; `simulated` is the
-//! tests'. `ram` is how much memory there is. `mapping` and `memory` make shared words of mapped files, `paging` and `residency` have their pages; `fork` and `naps` are needed by both.
+//! tests'. `ram` is how much memory there is. `mapping` and `memory` make shared words of mapped files, `paging` and
+//! `residency` have their pages; `fork` and `naps` are needed by both.
 //!
 //! All `unsafe` code of the crate is below this folder. What a port to another platform must replace
 //! is here too; elsewhere than on 64-bit little-endian Linux the crate does not compile.
